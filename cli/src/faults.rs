@@ -83,7 +83,7 @@ impl FaultPoints {
         ..Self::NONE
     };
     /// Places of `landfall eim serve`.
-    pub const EIM: Self = Self { command: "eim serve", coap: true, ..Self::NONE };
+    pub const EIM: Self = Self { command: "eim serve", interfaces: &["ESipa"], coap: true, ..Self::NONE };
     /// Places of `landfall up`.
     pub const UP: Self = Self {
         command: "up",
@@ -221,6 +221,11 @@ impl FaultOptions {
         Ok(ActiveFaults { injector: self.injector(fault_points, settings)?, ..ActiveFaults::none() })
     }
 
+    /// True if one of the faults is of this family.
+    pub fn has(&self, family: Family) -> bool {
+        self.faults.iter().any(|fault| fault.id().family() == family)
+    }
+
     fn injector(
         &self,
         fault_points: &FaultPoints,
@@ -237,7 +242,7 @@ impl FaultOptions {
         let random = SeededRandom::from_text(&settings.seed).branch("faults");
         let happens = |fault: &FaultSpec| remark(&format!("fault {fault}"));
         let injector = FaultInjector::new(random, self.faults.iter().cloned()).on_fault(happens);
-        if !self.faults.iter().any(|fault| fault.id().family() == Family::Tamper) {
+        if !self.has(Family::Tamper) {
             return Ok(Some(injector));
         }
         let pki = crate::pki::load_or_init(settings)?;

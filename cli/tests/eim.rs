@@ -322,6 +322,25 @@ fn a_card_with_an_ipa_executes_the_orders_of_its_eim_over_a_modem() {
     assert_eq!(done["result"]["succeeded"], true, "{done}");
 }
 
+/// The first package has a wrong signature, and the result of the second one another eimTransactionId.
+#[test]
+fn an_eim_and_a_device_make_false_statements_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let eim = Eim::start_with(folder, &["--fault", "tamper/eim-signature#1"]);
+    let configuration = eim.configuration(folder);
+    for _ in 0..2 {
+        eim.order(folder, &["list"]);
+    }
+    let device = ["--json", "device", "--eid", EID, "--fault", "tamper/iot-result-transaction#1"];
+    let once = ["run", "--iot", "--once", "--eim-configuration", &configuration];
+    let results = polled(landfall(folder).args(device).args(once));
+    let refused = "the eUICC does not know the eIM, or the signature is invalid";
+    assert_eq!(results, ["data", refused, "data", "listProfileInfo"]);
+    let open = succeed(&mut eim.command(folder, &["list", "orders", "progress=Open"]));
+    assert_eq!(serde_json::from_str::<Value>(&open).unwrap(), serde_json::json!([]));
+}
+
 const COAP: [&str; 2] = ["--listen-coap", "127.0.0.1:0"];
 
 #[test]

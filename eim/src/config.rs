@@ -37,6 +37,14 @@ pub const MAX_REDELIVERY_DELAY: Duration = Duration::from_secs(5 * 60);
 /// Maximum number of notifications of one request.
 pub const MAX_NOTIFICATIONS: usize = 100;
 
+/// Maximum number of notifications of a device that wait for their recipients. The eUICC keeps the others
+/// until the IPA sends them again.
+pub const MAX_WAITING_NOTIFICATIONS_PER_DEVICE: usize = 100;
+
+/// Maximum number of forwarded installation results of a device that the eIM remembers. A repetition of
+/// an older one is refused.
+pub const MAX_FORWARDED_RESULTS_PER_DEVICE: usize = 100;
+
 /// Maximum length of the identifier of an eIM in octets: SGP.32 section 2.11.1.1.1.
 pub const MAX_EIM_ID_OCTETS: usize = 128;
 

@@ -26,31 +26,32 @@ use sha2::{Digest, Sha256};
 use world::{CallError, Fault, Tx};
 
 use crate::{
-    config::{FIRST_REDELIVERY_DELAY, MAX_NOTIFICATIONS, MAX_REDELIVERY_DELAY},
+    config::{
+        FIRST_REDELIVERY_DELAY, MAX_FORWARDED_RESULTS_PER_DEVICE, MAX_NOTIFICATIONS, MAX_REDELIVERY_DELAY,
+        MAX_WAITING_NOTIFICATIONS_PER_DEVICE,
+    },
     context::Context,
     devices, orders,
     records::{
-        DEVICES, Device, NOTIFICATIONS, ORDERS, Octets, Outcome, SESSIONS, ServerKind, Session,
-        WaitingNotification, order_key,
+        DEVICES, Device, FORWARDED_RESULTS, ForwardedResult, NOTIFICATIONS, ORDERS, Octets, Outcome,
+        SESSIONS, ServerKind, Session, WaitingNotification, order_key,
     },
     server::Eim,
     verification,
 };
 
 /// Returns the device whose eUICC made a notification, if it is registered. The result of an
-/// installation has no EID, so only those of open sessions are found.
+/// installation has no EID, so only those of open sessions and of forwarded results are found.
 pub(crate) async fn device_of(
     context: &mut Context<'_, '_>,
     notification: &PendingNotification,
 ) -> Result<Option<Device>, Fault> {
     let eid: Option<Eid> = match notification {
         PendingNotification::ProfileInstallationResult(result) => {
-            let id = result.profile_installation_result_data.transaction_id.clone();
-            session_of(context, &id).await?.and_then(|session| session.eid)
+            eid_of_session(context, &result.profile_installation_result_data.transaction_id).await?
         }
         PendingNotification::CompactProfileInstallationResult(result) => {
-            let id = result.compact_profile_installation_result_data.transaction_id.clone();
-            session_of(context, &id).await?.and_then(|session| session.eid)
+            eid_of_session(context, &result.compact_profile_installation_result_data.transaction_id).await?
         }
         PendingNotification::OtherSignedNotification(other) => devices::eid_in(&other.euicc_certificate),
         PendingNotification::CompactOtherSignedNotification(other) => other.eid_value,
@@ -59,6 +60,15 @@ pub(crate) async fn device_of(
         Some(eid) => context.tx.get(&DEVICES, &eid.to_string()).await,
         None => Ok(None),
     }
+}
+
+/// Returns the eUICC of an open session, or of a session whose result was forwarded.
+async fn eid_of_session(context: &mut Context<'_, '_>, id: &TransactionId) -> Result<Option<Eid>, Fault> {
+    if let Some(session) = session_of(context, id).await? {
+        return Ok(session.eid);
+    }
+    let forwarded = context.tx.get(&FORWARDED_RESULTS, &id.to_string()).await?;
+    Ok(forwarded.map(|forwarded| forwarded.eid))
 }
 
 /// Accepts the notifications of a result. Returns the sequence numbers of those that are stored for
@@ -99,13 +109,17 @@ pub(crate) async fn accept(
     match notification {
         PendingNotification::ProfileInstallationResult(result) => {
             let id = &result.profile_installation_result_data.transaction_id;
-            let Some(session) = session_of(context, id).await? else { return Ok(None) };
+            let Some(session) = session_of(context, id).await? else {
+                return forwarded_before(context, device, id, &result.euicc_sign_pir).await;
+            };
             verification::verify_installation(context, device, result)?;
             installed(context, device, id, session, result).await
         }
         PendingNotification::CompactProfileInstallationResult(compact) => {
             let id = &compact.compact_profile_installation_result_data.transaction_id;
-            let Some(session) = session_of(context, id).await? else { return Ok(None) };
+            let Some(session) = session_of(context, id).await? else {
+                return forwarded_before(context, device, id, &compact.euicc_sign_pir).await;
+            };
             let mut refused = None;
             // req: SGP.32-5.14.7-Compact
             // The recipient is a part of what the eUICC signed, and the compact form leaves it out.
@@ -141,6 +155,26 @@ pub(crate) async fn session_of(
     Ok(session.filter(|session| session.kind == ServerKind::SmDp))
 }
 
+/// Returns the sequence number of an installation result that was forwarded before: its acknowledgement
+/// was lost. Returns `None` if the session is unknown.
+// req: SGP.32-5.14.7-Repetition
+async fn forwarded_before(
+    context: &mut Context<'_, '_>,
+    device: &Device,
+    id: &TransactionId,
+    signature: &[u8],
+) -> Decision<Option<SequenceNumber>> {
+    let forwarded = context.tx.get(&FORWARDED_RESULTS, &id.to_string()).await?;
+    let Some(forwarded) = forwarded.filter(|forwarded| forwarded.eid == device.eid) else { return Ok(None) };
+    if forwarded.signature.0 != signature {
+        return Err(Status::EuiccExecutionError
+            .because("the session has ended with another installation result")
+            .about(id)
+            .into());
+    }
+    Ok(Some(SequenceNumber(forwarded.seq_number)))
+}
+
 /// Returns what is known of the profile of a session, once for each recipient that its metadata or the
 /// session allow.
 fn known_profiles(session: &Session) -> Vec<KnownProfile> {
@@ -170,17 +204,41 @@ async fn installed(
     session: Session,
     result: &ProfileInstallationResult,
 ) -> Decision<Option<SequenceNumber>> {
+    let metadata = &result.profile_installation_result_data.notification_metadata;
+    let whole = sgp22::PendingNotification::ProfileInstallationResult(result.clone());
+    // First, because a refusal does not end the session.
+    post(context, device, metadata, &whole)?;
     context.tx.delete(&SESSIONS, &id.to_string());
+    remember(context, device, id, result)?;
     if let Some(order_id) = session.order
         && let Some(order) = context.tx.get(&ORDERS, &order_key(&order_id)).await?
         && !order.state.is_ended()
     {
         orders::end(context, device, &order_id, order, Outcome::Installation(Octets(result.to_der())))?;
     }
-    let metadata = &result.profile_installation_result_data.notification_metadata;
-    let whole = sgp22::PendingNotification::ProfileInstallationResult(result.clone());
-    post(context, metadata, &whole)?;
     Ok(Some(SequenceNumber(metadata.seq_number)))
+}
+
+/// Remembers an installation result, and forgets the oldest ones of the device if there are too many.
+fn remember(
+    context: &mut Context<'_, '_>,
+    device: &mut Device,
+    id: &TransactionId,
+    result: &ProfileInstallationResult,
+) -> Result<(), Fault> {
+    let forwarded = ForwardedResult {
+        eid: device.eid,
+        seq_number: result.profile_installation_result_data.notification_metadata.seq_number,
+        signature: result.euicc_sign_pir.as_slice().into(),
+    };
+    context.tx.put(&FORWARDED_RESULTS, &id.to_string(), &forwarded)?;
+    device.forwarded_results.push_back(id.clone());
+    while device.forwarded_results.len() > MAX_FORWARDED_RESULTS_PER_DEVICE {
+        if let Some(oldest) = device.forwarded_results.pop_front() {
+            context.tx.delete(&FORWARDED_RESULTS, &oldest.to_string());
+        }
+    }
+    Ok(())
 }
 
 fn accept_other(
@@ -193,30 +251,40 @@ fn accept_other(
     verification::verify(context, device, signed, signature, "euiccNotificationSignature")?;
     let metadata = &other.tbs_other_notification;
     let whole = sgp22::PendingNotification::OtherSignedNotification(other.clone());
-    post(context, metadata, &whole)?;
+    post(context, device, metadata, &whole)?;
     Ok(SequenceNumber(metadata.seq_number))
 }
 
 /// Stores a notification for its recipient. A repetition has the same key, and the notifications of an
-/// eUICC are in the order of their sequence numbers.
+/// eUICC are in the order of their sequence numbers. The caller stores the device.
 fn post(
     context: &mut Context<'_, '_>,
+    device: &mut Device,
     metadata: &NotificationMetadata,
     notification: &sgp22::PendingNotification,
-) -> Result<(), Fault> {
+) -> Decision<()> {
     let der = notification.to_der();
     let digest = Sha256::digest(&der);
     let address = metadata.notification_address.as_str();
     let digest: String = digest.iter().take(8).map(|octet| format!("{octet:02x}")).collect();
     let key = format!("{}{:010}-{digest}", prefix(address), metadata.seq_number.max(0));
+    let waiting = &mut device.waiting_notifications;
+    if !waiting.contains(&key) && waiting.len() >= MAX_WAITING_NOTIFICATIONS_PER_DEVICE {
+        return Err(Status::EuiccExecutionError
+            .because(format!("{} notifications of this eUICC wait for their recipients", waiting.len()))
+            .about(device.eid)
+            .into());
+    }
+    waiting.insert(key.clone());
     let waiting = WaitingNotification {
+        eid: device.eid,
         address: address.to_owned(),
         notification: Octets(der),
         since: context.now,
         next_attempt: context.now,
         failures: 0,
     };
-    context.tx.put(&NOTIFICATIONS, &key, &waiting)
+    Ok(context.tx.put(&NOTIFICATIONS, &key, &waiting)?)
 }
 
 /// Returns the start of the keys of a recipient.
@@ -296,9 +364,14 @@ impl Eim {
             let (key, waiting, is_delivered) = (&key, &waiting, failed.is_none());
             world::transact(self.records(), |tx| {
                 Box::pin(async move {
-                    match is_delivered {
-                        true => tx.delete(&NOTIFICATIONS, key),
-                        false => tx.put(&NOTIFICATIONS, key, waiting)?,
+                    if !is_delivered {
+                        return tx.put(&NOTIFICATIONS, key, waiting);
+                    }
+                    tx.delete(&NOTIFICATIONS, key);
+                    let eid = waiting.eid.to_string();
+                    if let Some(mut device) = tx.get(&DEVICES, &eid).await? {
+                        device.waiting_notifications.remove(key);
+                        tx.put(&DEVICES, &eid, &device)?;
                     }
                     Ok(())
                 })

@@ -7,7 +7,10 @@ mod order;
 mod package;
 mod session;
 
-use rsp::{ids::TransactionId, time::Timestamp};
+use rsp::{
+    ids::{Eid, TransactionId},
+    time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use world::{Collection, StoredForm};
 
@@ -32,15 +35,34 @@ pub const SESSIONS: Collection<Session> = Collection::new("sessions");
 /// digest of the notification.
 pub const NOTIFICATIONS: Collection<WaitingNotification> = Collection::new("notifications");
 
+/// Installation results that the eIM has stored for their recipient, by the TransactionID of their
+/// session. The session ends with the result, and a repetition of the result is recognised by this
+/// record.
+pub const FORWARDED_RESULTS: Collection<ForwardedResult> = Collection::new("forwarded-results");
+
 /// Returns the key of an order.
 pub(crate) fn order_key(id: &TransactionId) -> String {
     id.to_string()
+}
+
+/// An installation result that the eIM has stored for its recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForwardedResult {
+    /// The eUICC.
+    pub eid: Eid,
+    /// The sequence number of the notification on the eUICC.
+    pub seq_number: i64,
+    /// euiccSignPIR, which the full and the compact form have in common.
+    pub signature: Octets,
 }
 
 /// A notification that waits for its recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WaitingNotification {
+    /// The eUICC.
+    pub eid: Eid,
     /// The address of the SM-DP+.
     pub address: String,
     /// The notification in the form of SGP.22, DER.

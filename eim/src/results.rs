@@ -164,12 +164,22 @@ async fn package_result(
         let sent = order.state.delivery().and_then(|delivery| delivery.counter);
         sent.is_some() && (counter.is_none() || sent == counter)
     };
-    let order = order_of(context, device, result.eim_transaction_id(), is_meant).await?;
+    let mut order = order_of(context, device, result.eim_transaction_id(), is_meant).await?;
+    if order.is_none() && counter.is_some() {
+        // req: SGP.32-3.3.1-OtherTransactionId
+        order = order_of(context, device, None, is_meant).await?;
+    }
     let token = match &order {
         Some((_, order)) => order.state.delivery().and_then(|delivery| delivery.token),
         None => device.association.token,
     };
     verify(context, device, result, token)?;
+    // req: SGP.32-3.3.1-NoResult
+    if let EuiccPackageResult::EuiccPackageResultSigned(it) = &**result
+        && it.euicc_package_result_data_signed.euicc_result.is_empty()
+    {
+        return Err(Status::EuiccExecutionError.because("the result has no results of operations").into());
+    }
     let acknowledged: Vec<_> = result.seq_number().map(SequenceNumber).into_iter().collect();
     let Some((id, order)) = order else {
         // req: SGP.32-3.3.1-UnknownResult
@@ -178,7 +188,15 @@ async fn package_result(
     };
     // req: SGP.32-3.3.1-Counter
     let sent = order.state.delivery().and_then(|delivery| delivery.counter);
-    if counter.is_some() && counter != sent {
+    if let Some(counter) = counter
+        && result.seq_number().is_some()
+        && sent.is_some()
+        && counter > device.association.counter
+    {
+        // req: SGP.32-3.3.1-UnknownCounter
+        context.report(FindingKind::CounterUnknown, format!("{counter}"));
+        device.association.counter = counter;
+    } else if counter.is_some() && counter != sent {
         return Err(Status::EuiccExecutionError
             .because("the result has the counter of another package")
             .into());
@@ -346,27 +364,20 @@ async fn download_result(
     result: &ProfileDownloadTriggerResult,
 ) -> Decision<Vec<SequenceNumber>> {
     let mut acknowledged = Vec::new();
-    let mut installed = None;
     if let ProfileDownloadTriggerResultData::ProfileInstallationResult(installation) =
         &result.profile_download_trigger_result_data
     {
         // req: SGP.32-2.11.2.3-Result
         verification::verify_installation(context, device, installation)?;
         // After a direct download, there is no session, and the IPA delivers the result to the SM-DP+.
-        let installation = (***installation).clone();
-        let number = installation.profile_installation_result_data.notification_metadata.seq_number;
-        installed = Some((Outcome::Installation(Octets(installation.to_der())), SequenceNumber(number)));
-        let whole = PendingNotification::ProfileInstallationResult(installation);
+        let whole = PendingNotification::ProfileInstallationResult((***installation).clone());
         acknowledged.extend(notifications::accept(context, device, &whole).await?);
     }
     let is_meant = |order: &Order| matches!(order.package, Package::Download(_));
     if let Some((id, order)) = order_of(context, device, id, is_meant).await? {
-        match (&order.state, installed) {
-            // The result of a download through the eIM has ended the order, now or before: then its
-            // acknowledgement was lost.
-            (OrderState::Ended { outcome, .. }, Some((same, number))) if *outcome == same => {
-                acknowledged = vec![number];
-            }
+        match &order.state {
+            // The result of a download through the eIM has ended the order, now or before.
+            OrderState::Ended { outcome: Outcome::Installation(_), .. } if !acknowledged.is_empty() => {}
             _ => orders::end(context, device, &id, order, Outcome::Download(Octets(result.to_der())))?,
         }
     }

@@ -7,6 +7,7 @@ use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use clap::{Args, Subcommand, ValueEnum};
 use eim::{NewDevice, admin::reply_schema, records::STORED_FORM};
+use faults::Family;
 use http::Method;
 use rsp::ids::{Eid, SmdpAddress, TransactionId};
 use rsp_server::api::Verb;
@@ -282,7 +283,7 @@ impl Serve {
             _ => Some(parties::listen_at(&mut listen, "--listen").await?),
         };
         let active_faults = self.faults.put(&FaultPoints::EIM, settings)?;
-        if active_faults.injector().is_some() && self.listen_coap.is_none() {
+        if self.faults.has(Family::Coap) && self.listen_coap.is_none() {
             return Err(Fault::usage(
                 "cannot inject faults of CoAP",
                 "the eIM does not serve CoAP",

@@ -179,7 +179,13 @@ fn is_for_device(entry: &Entry) -> bool {
         FaultId::Tamper(FalseStatement::Certificate(role, _)) => matches!(role, Role::DpAuth | Role::DpPb),
         // The card has no other profile, so that this rule is allowed.
         FaultId::Tamper(FalseStatement::Metadata(FalseMetadata::RuleNotAlone)) => false,
-        FaultId::Tamper(act) => !matches!(act, FalseStatement::Card(_) | FalseStatement::M2m(_)),
+        FaultId::Tamper(
+            FalseStatement::Card(_)
+            | FalseStatement::M2m(_)
+            | FalseStatement::Eim(_)
+            | FalseStatement::Iot(_),
+        ) => false,
+        FaultId::Tamper(_) => true,
         _ => false,
     };
     is_of_server && (entry.peer.contains("LPA") || entry.peer.contains("eUICC"))

@@ -122,16 +122,17 @@ pub fn start_eim(
     let names = (setup.id, setup.names);
     let EimServer { server, tls, identity, delivery } =
         eim_server(names, config, setup.records, settings, pki, world, events)?;
+    let link = active_faults.incoming(server.link());
     let mut esipa = Vec::new();
     if let Some(listener) = setup.listener {
-        esipa.push(Running::serve(listener, Some(tls), server.link())?);
+        esipa.push(Running::serve(listener, Some(tls), link.clone())?);
     }
     let mut coap = None;
     if let Some(socket) = setup.coap {
         let dtls = active_faults.coap_server(ServerDtls::new(&identity, world)?);
         let address = local_udp_address(&socket)?;
         coap = Some(address);
-        let (link, world) = (server.link(), world.clone());
+        let world = world.clone();
         esipa.push(Running::start(address, |stopped| Ok(serve_coap(socket, dtls, link, world, stopped)))?);
     }
     Ok(RunningEim { server, coap, esipa, _delivery: delivery })

@@ -88,6 +88,10 @@ pub enum CoapAct {
     Truncate,
     /// One bit of the message is flipped.
     Corrupt,
+    /// A reset with the same message ID takes the place of the message.
+    Reset,
+    /// The message has another token.
+    WrongToken,
 }
 
 /// A fault of stored records.

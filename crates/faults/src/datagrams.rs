@@ -4,13 +4,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use coap::{Datagrams, DialDatagrams};
+use coap::message::{Kind, Token};
+use coap::{Datagrams, DialDatagrams, Message};
 use tokio::time::{Instant, sleep, sleep_until};
 use world::{BoxFuture, LinkFault};
 
 use super::acts::{CoapAct, FROM_SERVER, TO_SERVER};
 use super::catalogue::FaultId;
 use super::{FaultInjector, FaultSpec, InjectedFault};
+
+/// The token of a message with a wrong one. A client counts its tokens from 1.
+const OTHER_TOKEN: u16 = 0xFFFF;
 
 impl FaultInjector {
     /// Wraps the associations of a client with the faults of CoAP messages.
@@ -156,5 +160,16 @@ fn changed(injected: Option<InjectedFault>, datagram: Bytes) -> Changed {
         CoapAct::Delay => Changed::Late(injected.time(), datagram),
         CoapAct::Truncate => Changed::Now(vec![injected.truncate(&datagram)]),
         CoapAct::Corrupt => Changed::Now(vec![injected.corrupt(&datagram)]),
+        CoapAct::Reset | CoapAct::WrongToken => Changed::Now(vec![replaced(act, datagram)]),
+    }
+}
+
+/// Returns another message in the place of this one. A datagram that is not a message stays as it is.
+fn replaced(act: CoapAct, datagram: Bytes) -> Bytes {
+    let Ok(message) = Message::decode(&datagram) else { return datagram };
+    match act {
+        CoapAct::Reset => Message::empty(Kind::Reset, message.id).encode(),
+        _ if message.token == Token::default() => datagram,
+        _ => Message { token: Token::of(OTHER_TOKEN), ..message }.encode(),
     }
 }

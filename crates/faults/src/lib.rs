@@ -62,8 +62,8 @@ mod value;
 mod when;
 
 pub use acts::false_statement::{
-    FalseCardStatement, FalseElement, FalseM2mStatement, FalseMetadata, FalsePackage, FalseServerStatement,
-    FalseStatement,
+    FalseCardStatement, FalseEimStatement, FalseElement, FalseIotStatement, FalseM2mStatement, FalseMetadata,
+    FalsePackage, FalseServerStatement, FalseStatement,
 };
 pub use acts::{ApduAct, CoapAct, LinkAct, PowerAct, RadioAct, RecordsAct, TlsAct};
 pub use apdu::FaultyCardInterface;

@@ -101,8 +101,8 @@ The option `--fault FAULT` (repeatable) injects a fault into traffic over socket
 | `landfall sm-sr serve` | `link` of ES1, ES3, ES4, ES7 and ES5 (HTTPS), in both directions; `tamper` at ES3; `records` of `sm-sr` |
 | `landfall up` | incoming `link` of ES9+, ES2+, ES11 and ES12; `tls` and `records` of `sm-dp` and `sm-ds`; `tamper`; `radio`; `power` of its `card` |
 | `landfall network` | `radio` |
-| `landfall device` | `link` of ES9+ and ES11; `tamper`; `power` of its `card` and of the `device`; `apdu`. `landfall device run`: `power` of its `card` only. `landfall device run --iot`: as `landfall device`, `link` of ESipa, and `coap` |
-| `landfall eim serve` | `coap` of `--listen-coap` |
+| `landfall device` | `link` of ES9+ and ES11; `tamper`; `power` of its `card` and of the `device`; `apdu`. `landfall device run`: `power` of its `card` only. `landfall device run --iot`: as `landfall device`, `link` and `tamper` of ESipa, and `coap` |
+| `landfall eim serve` | `link` and `tamper` of ESipa; `coap` of `--listen-coap` |
 | `landfall euicc serve`, `landfall euicc lpac` | `power` of its `card`; a reset switches the power on again |
 | `landfall faults serve --listen HERE --before SERVER` | `link` of ES9+; `tls` as place `sm-dp`; `tamper`, if the keys of the server are in the Landfall PKI: a proxy in front of a third-party server |
 
@@ -125,10 +125,11 @@ clients of this program (LPA, operator, SM-DP+) refuse a TLS server whose certif
 They read the folder when they start.";
 
 const TAMPER_INTRODUCTION: &str = "False statements that a party makes under its own valid keys. A wrapper around the link reads a message, changes one
-thing, and signs the message again. It needs the PKI of the parties with their keys. It works in the JSON binding of ES9+ and on ES3. The
-place is a function whose message can be changed, or the interface, which stands for all these functions. *Answer* is how the tested
-party refuses: a status code where the standard defines one, otherwise the message of this implementation. It is empty if nobody can
-detect the false statement or if it changes nothing.";
+thing, and signs the message again. It needs the PKI of the parties with their keys. It works in the JSON binding of ES9+, on ES3, and in
+the ASN.1 binding of ESipa, over HTTPS and CoAP. The place is a function whose message can be changed, or the interface, which stands for
+all these functions. A package or a result of ESep is signed again after its association token was seen in a response to a request for
+data. *Answer* is how the tested party refuses: a status code where the standard defines one, otherwise the message of this
+implementation. It is empty if nobody can detect the false statement or if it changes nothing.";
 
 #[cfg(test)]
 mod tests {

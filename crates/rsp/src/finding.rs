@@ -106,6 +106,9 @@ kinds! {
     /// A result does not contain eimTransactionId.
     EimTransactionIdMissing = "eim-transaction-id-missing", "eUICC", "SGP.32 2.11.2",
         "the result of a package does not have the eimTransactionId of the package; the eIM finds the order by the EID and the counter";
+    /// The counter of a result is higher than that of every package.
+    CounterUnknown = "counter-unknown", "eUICC", "SGP.32 2.11.1.1",
+        "the eUICC has executed the package of an order under a higher counter than the eIM ever used; the eIM continues from this counter";
     /// A result belongs to no order.
     ResultUnknown = "result-unknown", "eUICC", "SGP.32 3.3.1",
         "a signed result belongs to no order of the eIM; it is acknowledged, so that the eUICC can remove it, and is ignored otherwise";

@@ -17,9 +17,13 @@ use std::time::Duration;
 use device::Ending;
 use device::lpa::{Consent, Decision, DownloadError, DownloadOptions, SessionError};
 use faults::catalogue;
-use faults::{FalseStatement, Family, FaultId, RecordsAct};
-use matrix::{Case, CaseResult, LASTS, of, of_power, of_registration, of_tampering};
+use faults::{FalseStatement, Family, FaultId};
+use matrix::{
+    Case, CaseResult, LASTS, Server, has_faulty_store, of, of_power, of_records, of_registration,
+    of_tampering,
+};
 use testbed::consumer::{BOOTSTRAP, LOCAL, Start, VISITED};
+use testbed::fault_places::SM_DP_PLACE;
 use testbed::time::run;
 use tokio::time::Instant;
 use world::Event;
@@ -41,16 +45,14 @@ fn is_postponed(case: &Case) -> bool {
 /// because the store is faulty or a party makes false statements.
 fn needs_a_reconciler(case: &Case) -> bool {
     match case.fault.id {
-        FaultId::Records(act) => matches!(act, RecordsAct::LostWrite | RecordsAct::TornWrite),
         FaultId::Tamper(act) => support::needs_a_reconciler(act),
-        _ => false,
+        _ => has_faulty_store(case),
     }
 }
 
 /// Number of occasions in a swap without faults.
 struct Occasions {
-    commits: u32,
-    reads: u32,
+    sm_dp: Server,
     card_writes: u32,
     device_writes: u32,
     /// Octets of each request and of its answer, in the order of `FUNCTIONS`.
@@ -104,8 +106,7 @@ fn occasions(start: &Start) -> Occasions {
         assert_eq!(names, FUNCTIONS.map(|(name, ..)| name.to_owned()));
         let octets = calls.iter().map(|event| (event.bytes_sent, event.bytes_received)).collect();
         Occasions {
-            commits: seen[0],
-            reads: seen[1],
+            sm_dp: Server { place: SM_DP_PLACE, name: "SM-DP+", commits: seen[0], reads: seen[1] },
             card_writes: seen[2],
             device_writes: seen[3],
             octets,
@@ -118,12 +119,17 @@ fn occasions(start: &Start) -> Occasions {
 fn cases(occasions: &Occasions) -> Vec<Case> {
     let mut cases = of_links();
     cases.extend(of_octets(occasions));
-    cases.extend(of_records(occasions));
+    cases.extend(of_records(std::slice::from_ref(&occasions.sm_dp)));
     cases.extend(of_registration(LOCAL, VISITED));
     cases.extend(of_power("card", occasions.card_writes));
     cases.extend(of_power("device", occasions.device_writes));
-    cases.extend(of_tampering(|act| !matches!(act, FalseStatement::M2m(_))));
+    cases.extend(of_tampering(|act| !is_between_other_parties(act)));
     cases
+}
+
+/// True if the statement is not made in SGP.22.
+fn is_between_other_parties(act: FalseStatement) -> bool {
+    matches!(act, FalseStatement::M2m(_) | FalseStatement::Eim(_) | FalseStatement::Iot(_))
 }
 
 /// Two cases for each link fault and each call: the fault happens at this call only, or at this
@@ -155,24 +161,6 @@ fn of_octets(occasions: &Occasions) -> Vec<Case> {
                 let case = Case::new(format!("ES9+.{function}{about}"), entry, vec![spec]);
                 cases.push(Case { stride: Some(12 * STRIDE), ..case });
             }
-        }
-    }
-    cases
-}
-
-fn of_records(occasions: &Occasions) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for entry in of(Family::Records) {
-        let (step, times) = match entry.id {
-            FaultId::Records(RecordsAct::ReadFails) => ("SM-DP+ reads", occasions.reads),
-            _ => ("SM-DP+ commits", occasions.commits),
-        };
-        for nth in 1..=times {
-            cases.push(Case::new(step, entry, vec![format!("{}@sm-dp#{nth}", entry.name)]));
-        }
-        // Conflicts without end do not occur in a correct store, so they are not tested.
-        if entry.id != FaultId::Records(RecordsAct::Conflict) {
-            cases.push(Case::new("SM-DP+, for an hour", entry, vec![format!("{}@sm-dp", entry.name)]));
         }
     }
     cases

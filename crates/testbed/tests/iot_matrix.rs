@@ -1,11 +1,11 @@
 //! The provisioning of an IoT device by an eIM, combined with every fault at every step: with the
-//! direct download, and with the download through the eIM.
+//! direct download, with the download through the eIM, and with ESipa over CoAP.
 //!
 //! After each case: the device has service after a limited number of polls, the card executed no
 //! package twice, the orders of the eIM, the records of the SM-DP+ and the card agree, no result,
 //! notification or session is left, and the eIM can still manage the card.
 //!
-//! matrix/iot_direct.txt and matrix/iot_indirect.txt have the outcome of each case. Without
+//! matrix/iot_direct.txt, iot_indirect.txt and iot_coap.txt have the outcome of each case. Without
 //! `LANDFALL_MATRIX=all`, a sample runs.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
@@ -18,9 +18,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use faults::catalogue;
-use faults::{Family, FaultId, RecordsAct};
+use faults::{FalseIotStatement, FalseStatement, Family, FaultId};
 use iot_journey::{Executed, Journey, Prepared};
-use matrix::{Case, CaseResult, LASTS, of, of_power, registration_faults};
+use matrix::{
+    Case, CaseResult, LASTS, Server, has_faulty_store, of, of_power, of_records, of_tampering,
+    registration_faults,
+};
 use testbed::fault_places::{EIM_PLACE, SM_DP_PLACE};
 use testbed::iot::{Iot, LOCAL, VISITED};
 use tokio::time::{Instant, sleep};
@@ -86,11 +89,11 @@ const CARD_FUNCTIONS: [&str; 12] = [
 struct Occasions {
     calls: Vec<u32>,
     commands: Vec<u32>,
-    /// Of the eIM and of the SM-DP+.
-    commits: [u32; 2],
-    reads: [u32; 2],
+    servers: [Server; 2],
     card_writes: u32,
     device_writes: u32,
+    /// CoAP messages to the eIM and from it.
+    messages: [u32; 2],
     /// Octets of each answer of ESipa.GetEimPackage, and of each request of
     /// ESipa.ProvideEimPackageResult.
     octets: [Vec<u64>; 2],
@@ -106,6 +109,7 @@ fn occasions(prepared: &Prepared) -> Occasions {
         never.extend([format!("records/conflict@{party}"), format!("records/read-fails@{party}")]);
     }
     never.extend(["power/write-fails@card", "power/write-fails@device"].map(str::to_owned));
+    never.extend(DIRECTIONS.map(|(direction, _)| format!("coap/lose@{direction}")));
     prepared.run(async |mut iot, executed| {
         never.iter().for_each(|text| iot.faults.install(format!("{text}#4000000000").parse().unwrap()));
         iot.events.take();
@@ -115,7 +119,9 @@ fn occasions(prepared: &Prepared) -> Occasions {
         assert_eq!(wrong, [""; 0]);
         let (calls, rest) = seen.split_at(FUNCTIONS.len());
         let (commands, rest) = rest.split_at(CARD_FUNCTIONS.len());
-        let &[eim, eim_reads, sm_dp, sm_dp_reads, card_writes, device_writes] = rest else { panic!() };
+        let &[eim, eim_reads, sm_dp, sm_dp_reads, card_writes, device_writes, sent, received] = rest else {
+            panic!()
+        };
         let events = iot.events.all();
         let octets = |function: &str, of: fn(&Event) -> u64| {
             let is_call = |event: &&Event| {
@@ -126,10 +132,13 @@ fn occasions(prepared: &Prepared) -> Occasions {
         Occasions {
             calls: calls.to_vec(),
             commands: commands.to_vec(),
-            commits: [eim, sm_dp],
-            reads: [eim_reads, sm_dp_reads],
+            servers: [
+                Server { place: EIM_PLACE, name: "eIM", commits: eim, reads: eim_reads },
+                Server { place: SM_DP_PLACE, name: "SM-DP+", commits: sm_dp, reads: sm_dp_reads },
+            ],
             card_writes,
             device_writes,
+            messages: [sent, received],
             octets: [
                 octets("GetEimPackage", |event| event.bytes_received),
                 octets("ProvideEimPackageResult", |event| event.bytes_sent),
@@ -140,15 +149,53 @@ fn occasions(prepared: &Prepared) -> Occasions {
     })
 }
 
+/// The directions of CoAP messages, and the steps of their cases.
+const DIRECTIONS: [(&str, &str); 2] =
+    [("to-server", "messages to the eIM"), ("from-server", "messages from the eIM")];
+
 fn cases(occasions: &Occasions, journey: Journey) -> Vec<Case> {
-    let mut cases = of_links(occasions, journey);
-    cases.extend(of_records(occasions));
+    let mut cases = of_statements(occasions);
+    if journey == Journey::Coap {
+        // The other faults have the same effect as over HTTPS.
+        cases.extend(of_messages(occasions));
+        return cases;
+    }
+    cases.extend(of_links(occasions, journey));
+    cases.extend(of_records(&occasions.servers));
     if journey == Journey::Direct {
         cases.extend(of_octets(occasions));
         cases.extend(of_registrations());
         cases.extend(of_commands(occasions));
         cases.extend(of_power("card", occasions.card_writes));
         cases.extend(of_power("device", occasions.device_writes));
+    }
+    cases
+}
+
+/// The false statements of the eIM and of the device, in the functions that the journey calls.
+fn of_statements(occasions: &Occasions) -> Vec<Case> {
+    let mut cases = of_tampering(|act| matches!(act, FalseStatement::Eim(_) | FalseStatement::Iot(_)));
+    let is_called = |function: &str| {
+        FUNCTIONS.into_iter().zip(&occasions.calls).any(|(each, calls)| each == function && *calls > 0)
+    };
+    cases.retain(|case| is_called(&case.step));
+    cases
+}
+
+/// Each CoAP fault at each message. A fault of some kinds also lasts for an hour, from every eighth
+/// message on.
+fn of_messages(occasions: &Occasions) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for entry in of(Family::Coap) {
+        for ((direction, step), messages) in DIRECTIONS.into_iter().zip(occasions.messages) {
+            for nth in 1..=messages {
+                let spec = format!("{}@{direction}#{nth}", entry.name);
+                if ["coap/lose", "coap/delay", "coap/reset"].contains(&entry.name.as_str()) && nth % 8 == 1 {
+                    cases.push(Case::new(step, entry, vec![format!("{spec}-")]));
+                }
+                cases.push(Case::new(step, entry, vec![spec]));
+            }
+        }
     }
     cases
 }
@@ -216,31 +263,6 @@ fn of_octets(occasions: &Occasions) -> Vec<Case> {
     cases
 }
 
-fn of_records(occasions: &Occasions) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for entry in of(Family::Records) {
-        let servers = [(EIM_PLACE, "eIM"), (SM_DP_PLACE, "SM-DP+")].into_iter();
-        for ((place, name), (commits, reads)) in
-            servers.zip(occasions.commits.into_iter().zip(occasions.reads))
-        {
-            let (what, times) = match entry.id {
-                FaultId::Records(RecordsAct::ReadFails) => ("reads", reads),
-                _ => ("commits", commits),
-            };
-            for nth in 1..=times {
-                let spec = format!("{}@{place}#{nth}", entry.name);
-                cases.push(Case::new(format!("{name} {what}"), entry, vec![spec]));
-            }
-            // Conflicts without end do not occur in a correct store, so they are not tested.
-            if entry.id != FaultId::Records(RecordsAct::Conflict) {
-                let spec = format!("{}@{place}", entry.name);
-                cases.push(Case::new(format!("{name}, for an hour"), entry, vec![spec]));
-            }
-        }
-    }
-    cases
-}
-
 /// Faults at each command of the device to the card.
 fn of_commands(occasions: &Occasions) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -255,15 +277,11 @@ fn of_commands(occasions: &Occasions) -> Vec<Case> {
     cases
 }
 
-/// True if only a comparison finds an inconsistency, because the store is faulty.
+/// True if only a comparison or the next package finds an inconsistency, because the store is faulty, or
+/// because the device reported another association token.
 fn needs_a_reconciler(case: &Case) -> bool {
-    matches!(case.fault.id, FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite))
-}
-
-/// True if the eIM has forwarded the result of an installation, and the IPA does not learn it: an answer
-/// without body acknowledges nothing, and afterwards the eIM does not know the session any more.
-fn leaves_a_notification(case: &Case) -> bool {
-    case.fault.name == "link/empty-body" && case.step.starts_with("ESipa.ProvideEimPackageResult")
+    let is_of_token = case.fault.id == FaultId::Tamper(FalseStatement::Iot(FalseIotStatement::DataToken));
+    is_of_token || has_faulty_store(case)
 }
 
 /// Polls until everything agrees, at most `polls` times. Returns the remaining inconsistencies, and
@@ -322,9 +340,7 @@ fn try_case(case: &Case, prepared: &Prepared, usual: &Occasions) -> Result<CaseR
                 settle(&mut iot, prepared, &executed, POLLS).await.map_err(|why| failed(&why))?;
             polls += further;
             let is_of_records = |each: &String| each.starts_with("eIM: ") || each.starts_with("SM-DP+: ");
-            if leaves_a_notification(case) && wrong == ["1 notifications are left on the card"] {
-                outcome.push_str(", the card keeps a notification");
-            } else if needs_a_reconciler(case) && !wrong.is_empty() && wrong.iter().all(is_of_records) {
+            if needs_a_reconciler(case) && !wrong.is_empty() && wrong.iter().all(is_of_records) {
                 outcome.push_str(", to be reconciled");
             } else if !wrong.is_empty() {
                 return Err(failed(&wrong.join("; ")));
@@ -370,4 +386,9 @@ fn an_iot_device_recovers_from_every_fault_with_the_direct_download() {
 #[test]
 fn an_iot_device_recovers_from_every_fault_with_the_download_through_the_eim() {
     the_matrix_of(Journey::Indirect, "iot_indirect.txt");
+}
+
+#[test]
+fn an_iot_device_recovers_from_every_fault_of_esipa_over_coap() {
+    the_matrix_of(Journey::Coap, "iot_coap.txt");
 }

@@ -18,8 +18,11 @@ use std::time::Duration;
 
 use certs::{Pki, PkiOptions};
 use faults::catalogue::Places;
-use faults::{FalseM2mStatement, FalseStatement, Family, FaultId, RecordsAct};
-use matrix::{Case, CaseResult, LASTS, of, of_power, of_registration, of_tampering};
+use faults::{FalseM2mStatement, FalseStatement, Family, FaultId};
+use matrix::{
+    Case, CaseResult, LASTS, Server, has_faulty_store, of, of_power, of_records, of_registration,
+    of_tampering,
+};
 use rsp::sgp02::BaseResponse;
 use rsp::sgp02::common::ExecutionStatus;
 use rsp::time::Timestamp;
@@ -191,9 +194,7 @@ const NOT_ENDED: &str = "the procedure has not ended";
 struct Occasions {
     /// The calls of each function.
     calls: Vec<u32>,
-    /// The commits of the SM-DP and the SM-SR.
-    commits: [u32; 2],
-    reads: [u32; 2],
+    servers: [Server; 2],
     /// The short messages to the card and from it.
     messages: [u32; 2],
     card_writes: u32,
@@ -260,8 +261,10 @@ fn occasions(procedure: Procedure, from: &(Setup, Start)) -> Occasions {
         let &[sm_dp, sm_dp_reads, sm_sr, sm_sr_reads, to, from, card_writes] = rest else { panic!() };
         Occasions {
             calls: calls.to_vec(),
-            commits: [sm_dp, sm_sr],
-            reads: [sm_dp_reads, sm_sr_reads],
+            servers: [
+                Server { place: SM_DP_PLACE, name: "SM-DP", commits: sm_dp, reads: sm_dp_reads },
+                Server { place: SM_SR_PLACE, name: "SM-SR", commits: sm_sr, reads: sm_sr_reads },
+            ],
             messages: [to, from],
             card_writes,
             usual,
@@ -276,7 +279,7 @@ fn cases(occasions: &[Occasions; 3]) -> Vec<Case> {
         if procedure == Procedure::Swap {
             added.extend(of_tampering(|act| matches!(act, FalseStatement::M2m(_))));
         }
-        added.extend(of_records(occasions));
+        added.extend(of_records(&occasions.servers));
         added.extend(of_messages(occasions));
         added.extend(of_power("card", occasions.card_writes));
         added.iter_mut().for_each(|case| case.step.insert_str(0, procedure.prefix()));
@@ -311,31 +314,6 @@ fn of_links(procedure: Procedure, occasions: &Occasions) -> Vec<Case> {
     cases
 }
 
-fn of_records(occasions: &Occasions) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for entry in of(Family::Records) {
-        let servers = [(SM_DP_PLACE, "SM-DP"), (SM_SR_PLACE, "SM-SR")].into_iter();
-        for ((place, name), (commits, reads)) in
-            servers.zip(occasions.commits.into_iter().zip(occasions.reads))
-        {
-            let (what, times) = match entry.id {
-                FaultId::Records(RecordsAct::ReadFails) => ("reads", reads),
-                _ => ("commits", commits),
-            };
-            for nth in 1..=times {
-                let spec = format!("{}@{place}#{nth}", entry.name);
-                cases.push(Case::new(format!("{name} {what}"), entry, vec![spec]));
-            }
-            // Conflicts without end do not occur in a correct store, so they are not tested.
-            if entry.id != FaultId::Records(RecordsAct::Conflict) {
-                let spec = format!("{}@{place}", entry.name);
-                cases.push(Case::new(format!("{name}, for an hour"), entry, vec![spec]));
-            }
-        }
-    }
-    cases
-}
-
 fn of_messages(occasions: &Occasions) -> Vec<Case> {
     let mut cases = Vec::new();
     for entry in of(Family::Radio).filter(|entry| entry.places == Places::Direction) {
@@ -354,11 +332,6 @@ fn of_messages(occasions: &Occasions) -> Vec<Case> {
         }
     }
     cases
-}
-
-/// True if only a comparison finds an inconsistency, because the store is faulty.
-fn needs_a_reconciler(case: &Case) -> bool {
-    matches!(case.fault.id, FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite))
 }
 
 /// True if the SM-SR falsely reports that the profile was not enabled. The operator cannot detect
@@ -433,7 +406,7 @@ fn try_case(
         if outcome != Outcome::Done && procedure.is_so(Outcome::Done, &truth, start) {
             words.push_str(", then done");
         }
-        if needs_a_reconciler(case) && !wrong.is_empty() {
+        if has_faulty_store(case) && !wrong.is_empty() {
             return match wrong.iter().all(|each| ObservedState::is_of_records(each)) {
                 true => Ok(CaseResult { outcome: words + ", to be reconciled", moving, recovery: back }),
                 false => Err(failed(&format!("{} ({ended})", wrong.join("; ")))),
@@ -441,7 +414,7 @@ fn try_case(
         }
         let recovery = agreed.map_err(|_| failed(&format!("{} ({ended})", wrong.join("; "))))?;
         let is_so = procedure.is_so(outcome, &truth, start) || operator_was_misinformed(case, &truth, start);
-        if !is_so && !needs_a_reconciler(case) {
+        if !is_so && !has_faulty_store(case) {
             return Err(failed(&format!("the operator got {ended}, but the state is {truth:?}")));
         }
         if let Err(why) = can_still_be_moved(&run, start).await {
@@ -449,7 +422,7 @@ fn try_case(
             let mut wrong = truth.wrong(start.bootstrap, start.local).into_iter();
             // A write that was lost in the store leaves an inconsistent record until a comparison
             // finds it. The device still works.
-            if !needs_a_reconciler(case) || !wrong.all(|each| ObservedState::is_of_records(&each)) {
+            if !has_faulty_store(case) || !wrong.all(|each| ObservedState::is_of_records(&each)) {
                 return Err(failed(&format!("{why} (result of the move: {ended})")));
             }
             return Ok(CaseResult { outcome: words + ", to be reconciled", moving, recovery });

@@ -25,8 +25,9 @@ static START: LazyLock<Start> = LazyLock::new(|| {
 });
 
 fn tamper_faults() -> impl Iterator<Item = &'static Entry> {
-    let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Tamper(FalseStatement::M2m(_)));
-    catalogue::all().filter(move |entry| entry.id.family() == Family::Tamper && !is_of_m2m(entry))
+    use FalseStatement::{Eim, Iot, M2m};
+    let is_of_sgp22 = |entry: &&Entry| !matches!(entry.id, FaultId::Tamper(M2m(_) | Eim(_) | Iot(_)));
+    catalogue::all().filter(move |entry| entry.id.family() == Family::Tamper && is_of_sgp22(entry))
 }
 
 /// A false statement in one function, or the same one in every function that can contain it.

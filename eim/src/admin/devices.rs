@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{Context, Problem};
 use crate::{
     devices::{self, NewDevice},
-    records::{DEVICES, Device, ORDERS, Octets, order_key},
+    records::{DEVICES, Device, FORWARDED_RESULTS, ORDERS, Octets, order_key},
 };
 
 /// A device with which the eIM is associated.
@@ -141,6 +141,9 @@ pub(super) async fn remove(context: &mut Context<'_, '_>, arguments: &Arguments<
     let device = device(context, arguments.id).await?;
     for id in device.open.iter().chain(&device.ended) {
         context.decision.tx.delete(&ORDERS, &order_key(id));
+    }
+    for id in &device.forwarded_results {
+        context.decision.tx.delete(&FORWARDED_RESULTS, &id.to_string());
     }
     context.decision.tx.delete(&DEVICES, &device.eid.to_string());
     Ok(())

@@ -1,6 +1,6 @@
 //! /admin/v1/notifications: notifications that wait for their recipient.
 
-use rsp::time::Timestamp;
+use rsp::{ids::Eid, time::Timestamp};
 use rsp_server::api::{Arguments, Listing, NoId, NoQuery, Page};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,6 +12,8 @@ use crate::records::{NOTIFICATIONS, Octets, WaitingNotification};
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct NotificationView {
+    /// The eUICC.
+    eid: Eid,
     /// The SM-DP+.
     address: String,
     /// The notification, DER.
@@ -30,8 +32,8 @@ pub(super) async fn list(
     arguments: &Arguments<NoId, Listing<NoQuery>>,
 ) -> Result<Page<NotificationView>, Problem> {
     let select = |_: &str, waiting: WaitingNotification| {
-        let WaitingNotification { address, notification, since, next_attempt, failures } = waiting;
-        Some(NotificationView { address, notification, since, next_attempt, failures })
+        let WaitingNotification { eid, address, notification, since, next_attempt, failures } = waiting;
+        Some(NotificationView { eid, address, notification, since, next_attempt, failures })
     };
     Ok(arguments.query.page(context.decision.tx, &NOTIFICATIONS, select).await?)
 }

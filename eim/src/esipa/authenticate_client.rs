@@ -19,16 +19,21 @@ use rsp::{
     status::Status,
 };
 use rsp_server::Decision;
+use sha2::{Digest, Sha256};
 
 use super::{Call, relay};
 use crate::{
     context::Context,
     devices,
+    orders::{self, NewOrder},
     records::{
-        Device, Event, ORDERS, Octets, Offer, Order, Package, SESSIONS, ServerKind, Session, SessionState,
-        order_key,
+        Device, Download, DownloadSource, Event, ORDERS, Octets, Offer, Order, Package, SESSIONS, ServerKind,
+        Session, SessionState, order_key,
     },
 };
+
+/// Number of octets in the identifier of the order of a further event.
+const EVENT_ORDER_ID: usize = 8;
 
 pub(crate) async fn execute(
     call: &Call<'_>,
@@ -169,7 +174,8 @@ fn flaw(
     None
 }
 
-/// Returns the first event of an SM-DS as a trigger for the IPA.
+/// Returns the first event of an SM-DS as a trigger for the IPA. Each other event becomes an order, which
+/// the same poll of the IPA finds.
 async fn event(
     context: &mut Context<'_, '_>,
     id: &TransactionId,
@@ -193,6 +199,8 @@ async fn event(
             is_kept = matches!(&order.package, Package::Download(download) if download.kept_by_eim);
             order.event = Some(Event { address, event_id: entry.event_id.clone() });
             context.tx.put(&ORDERS, &order_key(order_id), &order)?;
+            order_further_events(context, order_id, &order, ok.event_entries.get(1..).unwrap_or_default())
+                .await?;
         }
         trigger = Some(ProfileDownloadTriggerRequest {
             profile_download_data: (!is_kept).then_some(ProfileDownloadData::ActivationCode(code)),
@@ -204,6 +212,33 @@ async fn event(
         transaction_id: id.clone(),
         profile_download_trigger: trigger,
     }))
+}
+
+/// Places an order for each of these events. Their identifiers follow from the event and from the order
+/// that found it, so that a repetition of the session places none twice.
+// req: SGP.32-5.14.3-FurtherEvents
+async fn order_further_events(
+    context: &mut Context<'_, '_>,
+    order_id: &TransactionId,
+    order: &Order,
+    entries: &[es11::EventEntries],
+) -> Result<(), world::Fault> {
+    let Package::Download(download) = &order.package else { return Ok(()) };
+    for entry in entries.iter().take(context.config.max_orders_per_device) {
+        let code = format!("1${}${}", entry.rsp_server_address, entry.event_id);
+        let digest = Sha256::digest([&order_id.0, code.as_bytes()].concat());
+        let source = DownloadSource::ActivationCode(code);
+        let package = Package::Download(Download { source, ..download.clone() });
+        let further = NewOrder {
+            transaction_id: Some(TransactionId(digest.iter().take(EVENT_ORDER_ID).copied().collect())),
+            ..NewOrder::new(order.eid, package)
+        };
+        if let Err(fault) = orders::place(context, &further).await? {
+            // The event stays at the SM-DS for the next order.
+            tracing::warn!(%fault, eid = %order.eid, "cannot order the download of an event");
+        }
+    }
+    Ok(())
 }
 
 fn refused(status: Option<Status>) -> AuthenticateClientResponse {

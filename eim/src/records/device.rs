@@ -1,6 +1,6 @@
 //! Devices: eUICCs with which the eIM is associated.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use rsp::{
     der::{Asn1, Raw},
@@ -35,6 +35,10 @@ pub struct Device {
     pub open: VecDeque<TransactionId>,
     /// Orders that have ended, oldest first. The oldest are deleted when there are too many.
     pub ended: VecDeque<TransactionId>,
+    /// Keys of the notifications that wait for their recipients.
+    pub waiting_notifications: BTreeSet<String>,
+    /// Sessions whose installation results the eIM remembers, oldest first.
+    pub forwarded_results: VecDeque<TransactionId>,
     /// The time of the registration.
     pub registered: Timestamp,
     /// The time of the last request for a package.
@@ -113,6 +117,8 @@ impl Device {
             data: None,
             open: VecDeque::new(),
             ended: VecDeque::new(),
+            waiting_notifications: BTreeSet::new(),
+            forwarded_results: VecDeque::new(),
             registered: now,
             last_poll: None,
             state_change: None,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use faults::{CoapAct, FaultId, FaultInjector, FaultSpec, catalogue};
+use faults::{CoapAct, Entry, FaultId, FaultInjector, FaultSpec, catalogue};
 use http::Request;
 use rsp::sgp32::{
     self,
@@ -57,13 +57,16 @@ impl Faulty {
     }
 }
 
-/// Names of the faults that damage a message, or of the others.
-fn faults_that_damage(damage: bool) -> impl Iterator<Item = &'static str> {
+/// The faults that damage a message or replace it by another, or the others.
+fn faults_that_damage(damage: bool) -> impl Iterator<Item = &'static Entry> {
     let is_asked = move |id| match id {
-        FaultId::Coap(act) => matches!(act, CoapAct::Truncate | CoapAct::Corrupt) == damage,
+        FaultId::Coap(act) => {
+            let damages = [CoapAct::Truncate, CoapAct::Corrupt, CoapAct::Reset, CoapAct::WrongToken];
+            damages.contains(&act) == damage
+        }
         _ => false,
     };
-    catalogue::all().filter(move |entry| is_asked(entry.id)).map(|entry| entry.name.as_str())
+    catalogue::all().filter(move |entry| is_asked(entry.id))
 }
 
 /// Polls for a package, delivers its result and downloads a profile: GetEimPackage,
@@ -92,7 +95,7 @@ async fn survives(fault: &str) -> Faulty {
 
 #[tokio::test(start_paused = true)]
 async fn every_function_survives_the_loss_repetition_and_delay_of_each_message() {
-    for fault in faults_that_damage(false) {
+    for Entry { name: fault, .. } in faults_that_damage(false) {
         for direction in DIRECTIONS {
             let messages = survives(&format!("{fault}@{direction}#9999")).await.occasions();
             assert!(messages > 10, "{messages} messages");
@@ -116,10 +119,15 @@ async fn every_function_survives_a_bad_network() {
 #[tokio::test(start_paused = true)]
 async fn a_damaged_message_ends_in_a_result_or_an_error_in_bounded_time() {
     let mut failed = 0;
-    for fault in faults_that_damage(true) {
+    for entry in faults_that_damage(true) {
+        let values: Vec<_> = match entry.value {
+            Some(_) => (0..8).map(|octet| format!("={octet}")).collect(),
+            None => vec![String::new()],
+        };
         for direction in DIRECTIONS {
-            for (number, octet) in (1..=6).flat_map(|number| (0..8).map(move |octet| (number, octet))) {
-                let fault = format!("{fault}={octet}@{direction}#{number}");
+            for (number, value) in (1..=6).flat_map(|number| values.iter().map(move |value| (number, value)))
+            {
+                let fault = format!("{}{value}@{direction}#{number}", entry.name);
                 let testbed = Testbed::new();
                 let mut card = testbed.registered().await;
                 let order = testbed.enable(&card).await;

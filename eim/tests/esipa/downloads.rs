@@ -2,7 +2,10 @@
 
 use eim::{
     NewOrder,
-    records::{ConfirmationCode, Download, DownloadSource, Outcome, Package},
+    records::{
+        ConfirmationCode, DEVICES, Download, DownloadSource, FORWARDED_RESULTS, ForwardedResult, Outcome,
+        Package,
+    },
 };
 use rsp::sgp22::{es12, json};
 use rsp::{
@@ -29,6 +32,7 @@ use rsp::{
             ProfileDownloadTriggerRequest, ProfileDownloadTriggerResult, ProfileDownloadTriggerResultData,
             ipa_features as feature,
         },
+        notification::PendingNotificationList,
     },
 };
 use sgp23::euicc::Euicc;
@@ -243,14 +247,14 @@ async fn a_download_through_the_eim_installs_the_profile_and_informs_the_sm_dp()
     }
 }
 
-/// Downloads a profile, with all functions that relay to the SM-DP+.
+/// Downloads a profile, with all functions that relay to the SM-DP+. Returns the installation result.
 pub(crate) async fn download_through_the_eim(
     testbed: &Testbed,
     ipa: &Ipa,
     card: &Card,
     kept: bool,
     compact: bool,
-) {
+) -> PendingNotification {
     let euicc = card.sgp22(testbed);
     let code = testbed.released().await;
     let order = testbed.order(card, download(&code, kept)).await;
@@ -296,12 +300,94 @@ pub(crate) async fn download_through_the_eim(
         ),
         false => PendingNotification::ProfileInstallationResult(full.clone()),
     };
-    let notification = HandleNotificationRequest::PendingNotification(Box::new(Raw::new(result)));
+    let notification = HandleNotificationRequest::PendingNotification(Box::new(Raw::new(result.clone())));
     assert_eq!(ipa.notify(&notification).await, 204);
     assert_eq!(testbed.outcome(&order).await, Outcome::Installation(full.to_der().into()));
     assert_eq!(testbed.eim.deliver_due().await.unwrap(), None);
     let state = testbed.sm_dp.orders().await.unwrap()[0].state;
     assert_eq!(state, sm_dp::ProfileState::Installed);
+    result
+}
+
+/// An IPA that did not get the acknowledgement repeats the result, in one of three messages. The session
+/// is over then.
+// req: SGP.32-5.14.7-Repetition
+#[tokio::test]
+async fn an_installation_result_is_acknowledged_again_after_its_session() {
+    for compact in [false, true] {
+        let testbed = Testbed::new();
+        let features: &[usize] = if compact { &EVERY_FEATURE } else { &[1, 2] };
+        let mut card = testbed.registered_with(features).await;
+        let ipa = testbed.ipa(Binding::Asn1);
+        let result = download_through_the_eim(&testbed, &ipa, &card, true, compact).await;
+        let notification = |result: PendingNotification| {
+            HandleNotificationRequest::PendingNotification(Box::new(Raw::new(result)))
+        };
+        let (mut other, number) = match &result {
+            PendingNotification::ProfileInstallationResult(full) => {
+                let number = full.profile_installation_result_data.notification_metadata.seq_number;
+                let whole = Box::new(Raw::new(full.clone()));
+                let download = ProfileDownloadTriggerResult {
+                    eim_transaction_id: None,
+                    profile_download_trigger_result_data:
+                        ProfileDownloadTriggerResultData::ProfileInstallationResult(whole),
+                };
+                let download = esipa::EimPackageResult::ProfileDownloadTriggerResult(download);
+                assert_eq!(ipa.provide(card.eid, download).await, acknowledged(&[number]));
+                (result.clone(), number)
+            }
+            PendingNotification::CompactProfileInstallationResult(short) => {
+                (result.clone(), short.compact_profile_installation_result_data.seq_number)
+            }
+            other => panic!("no installation result: {other:?}"),
+        };
+        assert_eq!(ipa.notify(&notification(result.clone())).await, 204);
+        testbed.enable(&card).await;
+        let enabled = card.execute(&*ipa.package(card.eid).await);
+        let both = esipa::EimPackageResult::EprAndNotifications(Box::new(esipa::EprAndNotifications {
+            euicc_package_result: Raw::new(enabled),
+            notification_list: PendingNotificationList(vec![Raw::new(result).into()]),
+        }));
+        assert_eq!(ipa.provide(card.eid, both).await, acknowledged(&[1, number]));
+        assert!(testbed.eim.waiting_notifications().await.unwrap().is_empty(), "forwarded once");
+        match &mut other {
+            PendingNotification::ProfileInstallationResult(full) => full.euicc_sign_pir[5] ^= 1,
+            PendingNotification::CompactProfileInstallationResult(short) => short.euicc_sign_pir[5] ^= 1,
+            other => panic!("no installation result: {other:?}"),
+        }
+        assert_eq!(ipa.notify(&notification(other)).await, 400, "not the result of this session");
+    }
+}
+
+#[tokio::test]
+async fn the_eim_forgets_the_oldest_of_too_many_installation_results() {
+    let testbed = Testbed::new();
+    let card = testbed.registered_with(&[1, 2]).await;
+    let ipa = testbed.ipa(Binding::Json);
+    let key = card.eid.to_string();
+    let mut device = testbed.eim.device(card.eid).await.unwrap().unwrap();
+    let earlier = (0..eim::config::MAX_FORWARDED_RESULTS_PER_DEVICE)
+        .map(|number| TransactionId(vec![0xEE, u8::try_from(number).unwrap()]));
+    device.forwarded_results.extend(earlier);
+    let forwarded = ForwardedResult { eid: card.eid, seq_number: 1, signature: Vec::new().into() };
+    world::transact(&*testbed.records, |tx| {
+        let (device, forwarded, key) = (&device, &forwarded, &key);
+        Box::pin(async move {
+            for id in &device.forwarded_results {
+                tx.put(&FORWARDED_RESULTS, &id.to_string(), forwarded)?;
+            }
+            tx.put(&DEVICES, key, device)
+        })
+    })
+    .await
+    .unwrap();
+    download_through_the_eim(&testbed, &ipa, &card, true, false).await;
+    let kept = testbed.eim.device(card.eid).await.unwrap().unwrap().forwarded_results;
+    let stored = world::Tx::begin(&*testbed.records).peek_list(&FORWARDED_RESULTS, "").await.unwrap();
+    let stored: Vec<_> = stored.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(kept.len(), eim::config::MAX_FORWARDED_RESULTS_PER_DEVICE);
+    assert_eq!(stored.len(), kept.len());
+    assert!(!stored.contains(&"EE00".to_owned()) && stored.contains(&"EE01".to_owned()), "{stored:?}");
 }
 
 // req: SGP.32-5.14.1-EimTransactionId, SGP.32-5.14.1-SmdpOidMismatch
@@ -550,6 +636,7 @@ async fn the_hash_of_the_confirmation_code_of_the_order_satisfies_the_sm_dp() {
 }
 
 // req: SGP.32-5.14.3-Event
+// req: SGP.32-5.14.3-FurtherEvents
 #[tokio::test]
 async fn the_event_of_an_sm_ds_leads_to_the_download_from_its_sm_dp() {
     for kept in [true, false] {
@@ -558,18 +645,21 @@ async fn the_event_of_an_sm_ds_leads_to_the_download_from_its_sm_dp() {
         let (ipa, euicc) = (testbed.ipa(Binding::Asn1), card.sgp22(&testbed));
         testbed.released().await;
         let certificate = testbed.pki.dp(crypto::Curve::P256).unwrap().tls.certificate;
-        let registration = es12::RegisterEventRequest {
+        let registration = |event_id: &str| es12::RegisterEventRequest {
             header: json::RequestHeader {
                 function_requester_identifier: "2.999.10".to_owned(),
                 function_call_identifier: "1".to_owned(),
             },
             eid: card.eid,
             rsp_server_address: SM_DP.parse().unwrap(),
-            event_id: "CODE-1".to_owned(),
+            event_id: event_id.to_owned(),
             forwarding_indicator: false,
         };
         let sm_dp = world::with_peer_certificate(testbed.sm_ds.link(), certificate.der().to_vec());
-        world::call::<es12::RegisterEvent>(&sm_dp, VERSION, &registration).await.result.unwrap();
+        for event_id in ["CODE-1", "CODE-2", "CODE-3"] {
+            let registration = registration(event_id);
+            world::call::<es12::RegisterEvent>(&sm_dp, VERSION, &registration).await.result.unwrap();
+        }
 
         let package = Package::Download(Download {
             source: DownloadSource::Smds { address: Some(SM_DS.to_owned()) },
@@ -594,8 +684,16 @@ async fn the_event_of_an_sm_ds_leads_to_the_download_from_its_sm_dp() {
             panic!("no event")
         };
         let next = found.profile_download_trigger.unwrap();
-        let code = ProfileDownloadData::ActivationCode(format!("1${SM_DP}$CODE-1"));
-        assert_eq!(next.profile_download_data, (!kept).then_some(code));
+        let code = |event_id: &str| format!("1${SM_DP}${event_id}");
+        let first_code = ProfileDownloadData::ActivationCode(code("CODE-1"));
+        assert_eq!(next.profile_download_data, (!kept).then_some(first_code));
+        let open = testbed.eim.device(card.eid).await.unwrap().unwrap().open;
+        assert_eq!(open[0], order);
+        let mut further = Vec::new();
+        for id in open.iter().skip(1) {
+            further.push(testbed.found(id).await.package);
+        }
+        assert_eq!(further, ["CODE-2", "CODE-3"].map(|event_id| download(&code(event_id), kept)));
         let at_sm_dp = initiation(&euicc, (!kept).then_some(SM_DP), Some(&order));
         let first = initiate(&ipa, &at_sm_dp).await.unwrap();
         assert_eq!(first.server_signed1.server_address, SM_DP);

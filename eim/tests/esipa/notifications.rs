@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use eim::config::MAX_WAITING_NOTIFICATIONS_PER_DEVICE;
 use rsp::{
     der::{Asn1, Opaque, Raw},
     finding::FindingKind,
@@ -131,4 +132,31 @@ async fn a_notification_of_an_unknown_or_another_card_is_refused() {
         assert_eq!(ipa.notify(&request).await, 400);
     }
     assert!(testbed.eim.waiting_notifications().await.unwrap().is_empty());
+}
+
+/// The notifications over the limit stay on the card until others have been delivered.
+#[tokio::test]
+async fn a_device_has_a_limited_number_of_waiting_notifications() {
+    let testbed = Testbed::new();
+    let card = testbed.registered().await;
+    let (ipa, euicc) = (testbed.ipa(Binding::Json), card.sgp22(&testbed));
+    let notify = async |number: i64, address: &str| {
+        let full = euicc.notification(number, notification_event::DELETE, address, iccid());
+        let full = Raw::new(PendingNotification::OtherSignedNotification(full));
+        ipa.notify(&HandleNotificationRequest::PendingNotification(Box::new(full))).await
+    };
+    let limit = i64::try_from(MAX_WAITING_NOTIFICATIONS_PER_DEVICE).unwrap();
+    for number in 2..=limit {
+        assert_eq!(notify(number, "away.example").await, 204);
+    }
+    assert_eq!(notify(1, SM_DP).await, 204);
+    assert_eq!(notify(limit + 1, "another.example").await, 400);
+    assert_eq!(notify(limit, "away.example").await, 204, "a repetition is not another notification");
+    assert_eq!(
+        testbed.eim.waiting_notifications().await.unwrap().len(),
+        MAX_WAITING_NOTIFICATIONS_PER_DEVICE
+    );
+    testbed.eim.deliver_due().await.unwrap();
+    assert_eq!(notify(limit + 1, "another.example").await, 204);
+    assert_eq!(notify(limit + 2, "another.example").await, 400);
 }

@@ -142,6 +142,7 @@ async fn a_result_of_no_order_is_acknowledged_so_that_the_card_can_remove_it() {
     };
     let mut data = (*signed.euicc_package_result_data_signed).clone();
     data.eim_transaction_id = Some("00".parse().unwrap());
+    data.counter_value = 9;
     data.seq_number = 77;
     assert_eq!(ipa.provide_result(card.eid, card.sign(data)).await, acknowledged(&[77]));
     assert!(testbed.has_finding(FindingKind::ResultUnknown));
@@ -170,7 +171,7 @@ async fn a_result_needs_a_known_device_and_this_eim() {
         );
         // The counter of another package, with the identifier of this one.
         data.eim_id = EIM_ID.to_owned();
-        data.counter_value = 2;
+        data.counter_value = 0;
         assert_eq!(
             ipa.provide_result(card.eid, card.sign(data)).await,
             refused(ProvideEimPackageResultError::UNDEFINED_ERROR)
@@ -193,6 +194,40 @@ async fn a_result_needs_a_known_device_and_this_eim() {
             ipa.call::<ProvideEimPackageResult>(&request, MessageFromIpa::ProvideEimPackageResult).await;
         assert_eq!(reply, refused(ProvideEimPackageResultError::MISSING_EID));
     }
+}
+
+// req: SGP.32-3.3.1-OtherTransactionId, SGP.32-3.3.1-UnknownCounter, SGP.32-3.3.1-NoResult
+#[tokio::test]
+async fn a_signed_result_with_other_numbers_ends_its_order() {
+    let testbed = Testbed::new();
+    let mut card = testbed.registered().await;
+    let ipa = testbed.ipa(Binding::Asn1);
+    let executed = |result: EuiccPackageResult| match result {
+        EuiccPackageResult::EuiccPackageResultSigned(signed) => {
+            (*signed.euicc_package_result_data_signed).clone()
+        }
+        other => panic!("not executed: {other:?}"),
+    };
+    let first = testbed.enable(&card).await;
+    let mut data = executed(card.execute(&*ipa.package(card.eid).await));
+    data.eim_transaction_id = Some("00".parse().unwrap());
+    let mut empty = data.clone();
+    empty.euicc_result.clear();
+    let undefined = refused(ProvideEimPackageResultError::UNDEFINED_ERROR);
+    assert_eq!(ipa.provide_result(card.eid, card.sign(empty)).await, undefined);
+    assert!(!testbed.state(&first).await.is_ended());
+    assert_eq!(ipa.provide_result(card.eid, card.sign(data)).await, acknowledged(&[1]));
+    assert!(testbed.state(&first).await.is_ended());
+    assert!(testbed.has_finding(FindingKind::EimTransactionIdMissing));
+
+    let second = testbed.enable(&card).await;
+    let mut data = executed(card.execute(&*ipa.package(card.eid).await));
+    data.counter_value = 7;
+    assert_eq!(ipa.provide_result(card.eid, card.sign(data)).await, acknowledged(&[2]));
+    assert!(testbed.state(&second).await.is_ended());
+    assert!(testbed.has_finding(FindingKind::CounterUnknown));
+    testbed.enable(&card).await;
+    assert_eq!(ipa.package(card.eid).await.euicc_package_signed.counter_value, 8);
 }
 
 #[tokio::test]

@@ -73,6 +73,8 @@ pub(crate) struct Testbed {
     pub(crate) events: MemoryEvents,
     pub(crate) pki: Pki,
     pub(crate) eim: Eim,
+    /// The records of the eIM.
+    pub(crate) records: Arc<MemoryRecords>,
     pub(crate) sm_dp: SmDpPlus,
     pub(crate) sm_ds: SmDs,
 }
@@ -98,10 +100,11 @@ impl Testbed {
             Arc::new(events.clone()),
         );
         let names = [EIM_ID.parse().unwrap()];
+        let records = Arc::<MemoryRecords>::default();
         let eim = Eim::new(
             Config::new(EIM_ID, EIM_ID.parse().unwrap()),
             Credentials::from_pki(&pki, EIM_ID, &names).unwrap(),
-            Arc::new(MemoryRecords::default()),
+            Arc::clone(&records) as Arc<dyn world::Records>,
             world,
             Arc::new(events.clone()),
         );
@@ -121,7 +124,7 @@ impl Testbed {
             }
         };
         let eim = eim.with_peers(Arc::new(peers));
-        Self { clock, random, events, pki, eim, sm_dp, sm_ds }
+        Self { clock, random, events, pki, eim, records, sm_dp, sm_ds }
     }
 
     /// True if a function of a party reported a finding of this kind.

@@ -22,6 +22,10 @@ pub enum FalseStatement {
     Card(FalseCardStatement),
     /// Between servers of SGP.02, or by one of them to a card.
     M2m(FalseM2mStatement),
+    /// By an eIM, in an answer to the IPA.
+    Eim(FalseEimStatement),
+    /// By an IoT card or its IPA, in a request to the eIM.
+    Iot(FalseIotStatement),
     /// A certificate with a defect, presented as a valid one.
     Certificate(Role, Defect),
 }
@@ -280,4 +284,66 @@ pub enum FalseM2mStatement {
     Certificate(CardDefect),
     /// SendData: the signature of the SM-DP over its one-time key is invalid.
     Signature,
+}
+
+/// A false statement of an eIM. Each variant names the element that is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FalseEimStatement {
+    /// EuiccPackageSigned.eimTransactionId.
+    Transaction,
+    /// EuiccPackageSigned.eimId.
+    EimId,
+    /// EuiccPackageSigned.eidValue.
+    Eid,
+    /// EuiccPackageSigned.counterValue is that of the package before.
+    CounterReplayed,
+    /// EuiccPackageSigned.counterValue is higher by 2 than that of the package before.
+    CounterSkipped,
+    /// EuiccPackageSigned.counterValue is over its maximum.
+    CounterOverLimit,
+    /// EuiccPackageSigned.euiccPackage has an unknown operation in the place of the first one.
+    Operation,
+    /// eimSignature covers another association token.
+    Token,
+    /// eimSignature.
+    Signature,
+    /// The answer to GetEimPackage has a package of an unknown type.
+    PackageType,
+    /// The activation code in ProfileDownloadTriggerRequest has another MatchingID.
+    MatchingId,
+    /// The answer to ProvideEimPackageResult acknowledges another number.
+    AcknowledgedNumber,
+    /// The answer to ProvideEimPackageResult acknowledges nothing.
+    NoAcknowledgement,
+    /// transactionId outside the signed data.
+    SessionTransaction,
+    /// profileMetadata has another profileName.
+    MetadataName,
+}
+
+/// A false statement of an IoT card or of its IPA. Each variant names the element that is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FalseIotStatement {
+    /// eidValue of the request.
+    Eid,
+    /// associationToken of IpaEuiccData.
+    DataToken,
+    /// EuiccPackageResultDataSigned.eimId.
+    ResultEimId,
+    /// EuiccPackageResultDataSigned.counterValue.
+    ResultCounter,
+    /// EuiccPackageResultDataSigned.eimTransactionId.
+    ResultTransaction,
+    /// EuiccPackageResultDataSigned.seqNumber.
+    ResultNumber,
+    /// EuiccPackageResultDataSigned.euiccResult has no result.
+    NoResult,
+    /// euiccSignEPR covers another association token.
+    ResultToken,
+    /// euiccSignEPR.
+    ResultSignature,
+    /// The result is of an unknown type.
+    ResultType,
 }

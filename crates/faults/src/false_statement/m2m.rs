@@ -7,9 +7,7 @@
 use bytes::Bytes;
 use certs::Role;
 use crypto::{Curve, SecretKey};
-use http::{Request, Response};
 use rsp::StatusWord;
-use rsp::ids::Eid;
 use rsp::ota::script::{Answer, Command, Script, ScriptResponse};
 use rsp::sgp02::certificate::Owner;
 use rsp::sgp02::common::{BaseResponse, ExecutionStatus, FunctionExecutionStatus, Message, StatusCodeData};
@@ -21,65 +19,18 @@ use rsp::sgp02::es5::{self, Receipt};
 use rsp::sgp02::signature::Canonical;
 use rsp::sgp02::{Octets, soap, xml};
 use rsp_server::soap::eum;
-use world::{Fault, Link, LinkFault};
+use world::Fault;
 
-use super::{
-    FalseStatement, FaultInjector, InjectedFault, TamperingPeer, alter, applies_in, cannot_falsify,
-    falsification_failed, no_key, set_content_length,
-};
+use super::{TamperingPeer, alter, cannot_falsify, no_key};
 use crate::acts::false_statement::FalseM2mStatement;
-use crate::catalogue::FaultId;
-use crate::{FaultSpec, function_of};
 
 impl TamperingPeer {
-    /// Forwards a message between servers, and then its answer. Applies the false statements to
-    /// both.
-    pub(super) async fn forward_between_servers(
-        &self,
-        faults: &FaultInjector,
-        peer: &Link,
-        mut request: Request<Bytes>,
-    ) -> Result<Response<Bytes>, LinkFault> {
-        let function = function_of(&request).filter(|function| function.starts_with("ES3."));
-        let Some(function) = function else { return world::send(peer, request).await };
-        let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
-        if let Some((injected, altered)) = self.next_fault(faults, &function, request.body()) {
-            let altered = altered.map_err(|why| falsification_failed(&name, &injected, &why))?;
-            set_content_length(request.headers_mut(), &altered);
-            *request.body_mut() = altered;
-        }
-        let mut answer = world::send(peer, request).await?;
-        if let Some((injected, altered)) = self.next_fault(faults, &function, answer.body()) {
-            let altered = altered.map_err(|why| falsification_failed(&name, &injected, &why))?;
-            set_content_length(answer.headers_mut(), &altered);
-            *answer.body_mut() = altered;
-        }
-        Ok(answer)
-    }
-
-    fn next_fault(
-        &self,
-        faults: &FaultInjector,
-        function: &str,
-        body: &[u8],
-    ) -> Option<(InjectedFault, Result<Bytes, Fault>)> {
-        let concerns = |spec: &FaultSpec| match spec.id() {
-            FaultId::Tamper(FalseStatement::M2m(statement)) => {
-                let applies_here = spec.id().entry().is_some_and(|entry| applies_in(entry, function));
-                applies_here
-                    && spec.is_at(&["ES3", function])
-                    && self.altered_message(statement, body).is_some()
-            }
-            _ => false,
-        };
-        let injected = faults.next_fault(concerns)?;
-        let FaultId::Tamper(FalseStatement::M2m(statement)) = injected.id() else { return None };
-        let altered = self.altered_message(statement, body)?;
-        Some((injected, altered))
-    }
-
     /// Returns the tampered message, or `None` if the fault does not apply to the message.
-    fn altered_message(&self, statement: FalseM2mStatement, body: &[u8]) -> Option<Result<Bytes, Fault>> {
+    pub(super) fn altered_between_servers(
+        &self,
+        statement: FalseM2mStatement,
+        body: &[u8],
+    ) -> Option<Result<Bytes, Fault>> {
         match statement {
             FalseM2mStatement::IsdpAid => changed(body, |answer: &mut CreateIsdpResponse| {
                 alter(answer.isd_p_aid.as_mut()?.0.get_mut(..15)?);
@@ -172,11 +123,6 @@ impl TamperingPeer {
         eis.eum_signed_info = Canonical::eum_signed_info(signed, namespace);
         eis.eum_signature = eum::sign(&eis.eum_signed_info, &key, Some(&certificate));
         Ok(eis)
-    }
-
-    fn other_eid(&self, eid: Eid) -> Result<Eid, Fault> {
-        let others = self.pki.eids(Curve::P256).into_iter().find(|each| *each != eid);
-        others.ok_or_else(|| cannot_falsify("the PKI has only one card"))
     }
 }
 

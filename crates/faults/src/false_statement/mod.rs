@@ -6,10 +6,13 @@
 //! way to the SM-DP+. [`FaultInjector::link`] installs this wrapper around the peer, inside the
 //! wrapper for the faults of the link.
 //!
-//! Tampering is possible in the JSON binding of ES9+, and on ES3 between an SM-DP and an SM-SR.
+//! Tampering is possible in the JSON binding of ES9+, on ES3 between an SM-DP and an SM-SR, and in the
+//! ASN.1 binding of ESipa, over HTTPS and CoAP. ESipa includes what eIM and card sign for each other
+//! (ESep).
 
 mod card;
 mod elements;
+mod esipa;
 mod m2m;
 mod package;
 mod server;
@@ -18,11 +21,11 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 use certs::{Certificate, PkiError, Role};
-use crypto::SecretKey;
+use crypto::{Curve, SecretKey};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use rsp::der::{Tag, tlv_bytes};
-use rsp::ids::{CertificateDer, TransactionId, Version};
+use rsp::ids::{CertificateDer, Eid, TransactionId, Version};
 use rsp::sgp22::PendingNotification;
 use rsp::sgp22::es9plus::{
     AuthenticateClientOk, AuthenticateClientRequest, CancelSessionRequestEs9, GetBoundProfilePackageOk,
@@ -137,7 +140,7 @@ impl FalseStatement {
         match (self, reply) {
             (Self::Card(statement), None) => statement.applies_to(call),
             (Self::Certificate(Role::Euicc | Role::Eum, _), None) => card::shows_certificates(call),
-            (Self::M2m(_), _)
+            (Self::M2m(_) | Self::Eim(_) | Self::Iot(_), _)
             | (Self::Card(_) | Self::Certificate(Role::Euicc | Role::Eum, _), Some(_))
             | (_, None) => false,
             (_, Some(_)) => true,
@@ -153,7 +156,7 @@ impl TamperingPeer {
         mut request: Request<Bytes>,
     ) -> Result<Response<Bytes>, LinkFault> {
         let Some(mut call) = Call::of(&request) else {
-            return self.forward_between_servers(faults, peer, request).await;
+            return self.forward_message(faults, peer, request).await;
         };
         let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
         if let Some((act, injected)) = faults.next_false_statement(&call, None) {
@@ -318,6 +321,80 @@ fn answered<T: serde::Serialize>(reply: &T) -> Bytes {
 
 fn written<T: serde::Serialize>(request: &T) -> Bytes {
     json::request("/", VERSION, request).into_body()
+}
+
+impl TamperingPeer {
+    /// Forwards a message of ES3 or ESipa, and then its answer. Applies the false statements to both.
+    async fn forward_message(
+        &self,
+        faults: &FaultInjector,
+        peer: &Link,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, LinkFault> {
+        let is_tampered = |function: &String| ["ES3.", "ESipa."].iter().any(|it| function.starts_with(it));
+        let Some(function) = function_of(&request).filter(is_tampered) else {
+            return world::send(peer, request).await;
+        };
+        let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
+        self.observe_token(request.body());
+        if let Some((injected, altered)) = self.next_fault(faults, &function, request.body(), false) {
+            let altered = altered.map_err(|why| falsification_failed(&name, &injected, &why))?;
+            set_content_length(request.headers_mut(), &altered);
+            *request.body_mut() = altered;
+        }
+        let mut answer = world::send(peer, request).await?;
+        if let Some((injected, altered)) = self.next_fault(faults, &function, answer.body(), true) {
+            let altered = altered.map_err(|why| falsification_failed(&name, &injected, &why))?;
+            set_content_length(answer.headers_mut(), &altered);
+            *answer.body_mut() = altered;
+        }
+        Ok(answer)
+    }
+
+    fn next_fault(
+        &self,
+        faults: &FaultInjector,
+        function: &str,
+        body: &[u8],
+        is_answer: bool,
+    ) -> Option<(InjectedFault, Result<Bytes, Fault>)> {
+        let interface = function.split('.').next().unwrap_or_default();
+        let concerns = |spec: &FaultSpec| match spec.id() {
+            FaultId::Tamper(statement) => {
+                let applies_here = spec.id().entry().is_some_and(|entry| applies_in(entry, function));
+                applies_here
+                    && spec.is_at(&[interface, function])
+                    && self.altered_message(statement, body, is_answer).is_some()
+            }
+            _ => false,
+        };
+        let injected = faults.next_fault(concerns)?;
+        let FaultId::Tamper(statement) = injected.id() else { return None };
+        let altered = self.altered_message(statement, body, is_answer)?;
+        Some((injected, altered))
+    }
+
+    /// Returns the tampered message of ES3 or ESipa, or `None` if the statement does not apply to the
+    /// message.
+    fn altered_message(
+        &self,
+        statement: FalseStatement,
+        body: &[u8],
+        is_answer: bool,
+    ) -> Option<Result<Bytes, Fault>> {
+        match statement {
+            FalseStatement::M2m(statement) => self.altered_between_servers(statement, body),
+            FalseStatement::Eim(statement) if is_answer => self.altered_by_eim(statement, body),
+            FalseStatement::Iot(statement) if !is_answer => self.altered_by_device(statement, body),
+            _ => None,
+        }
+    }
+
+    /// An EID of the PKI other than this one.
+    fn other_eid(&self, eid: Eid) -> Result<Eid, Fault> {
+        let others = self.pki.eids(Curve::P256).into_iter().find(|each| *each != eid);
+        others.ok_or_else(|| cannot_falsify("the PKI has only one card"))
+    }
 }
 
 /// Updates the Content-Length header, if there is one.

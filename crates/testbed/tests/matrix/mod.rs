@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use faults::catalogue::{self, Entry, Places};
-use faults::{FalseStatement, Family, FaultId, RadioAct};
+use faults::{FalseStatement, Family, FaultId, RadioAct, RecordsAct};
 
 /// Duration of a lasting fault.
 pub(crate) const LASTS: Duration = Duration::from_secs(3600);
@@ -94,6 +94,44 @@ pub(crate) fn of_power(memory: &str, writes: u32) -> Vec<Case> {
         (1..=writes).map(case)
     };
     of(Family::Power).flat_map(of_entry).collect()
+}
+
+/// A server, and the numbers of its commits and reads in a run without faults.
+pub(crate) struct Server {
+    /// Its name as a place of faults.
+    pub(crate) place: &'static str,
+    /// Its name in the steps of the cases.
+    pub(crate) name: &'static str,
+    pub(crate) commits: u32,
+    pub(crate) reads: u32,
+}
+
+/// Faults of the records of these servers: at each commit or read, and for an hour.
+pub(crate) fn of_records(servers: &[Server]) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for entry in of(Family::Records) {
+        for Server { place, name, commits, reads } in servers {
+            let (what, times) = match entry.id {
+                FaultId::Records(RecordsAct::ReadFails) => ("reads", *reads),
+                _ => ("commits", *commits),
+            };
+            for nth in 1..=times {
+                let spec = format!("{}@{place}#{nth}", entry.name);
+                cases.push(Case::new(format!("{name} {what}"), entry, vec![spec]));
+            }
+            // Conflicts without end do not occur in a correct store, so they are not tested.
+            if entry.id != FaultId::Records(RecordsAct::Conflict) {
+                let spec = format!("{}@{place}", entry.name);
+                cases.push(Case::new(format!("{name}, for an hour"), entry, vec![spec]));
+            }
+        }
+    }
+    cases
+}
+
+/// True if only a comparison finds an inconsistency, because the store is faulty.
+pub(crate) fn has_faulty_store(case: &Case) -> bool {
+    matches!(case.fault.id, FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite))
 }
 
 /// Each of these false statements in each of its functions: once, twice, and repeatedly for an
