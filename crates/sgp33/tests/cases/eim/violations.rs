@@ -18,21 +18,16 @@ use rsp::sgp32::esipa::{
 use rsp::sgp32::ipa_data::ProfileDownloadData;
 use rsp::sgp32::{EuiccPackageRequest, EuiccPackageSigned};
 use sgp33::eim::{EimUnderTest, Operation, Operator};
-use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind, link_from};
+use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind};
 
-use crate::support::{signing_key, under_test};
+use super::support::{signing_key, under_test};
+use crate::links::{answering, requesting, responding};
 
-/// A violation, and the cases that must fail because of it.
-pub(crate) struct Violation {
-    pub(crate) what: &'static str,
-    pub(crate) begin: fn() -> BoxFuture<'static, EimUnderTest>,
-    /// A text that each case contains in its function or title.
-    pub(crate) fails: &'static [&'static str],
-}
+type Violation = crate::Violation<EimUnderTest>;
 
 macro_rules! violation {
     ($what:literal, $wrap:expr, $fails:expr) => {
-        Violation { what: $what, begin: || Box::pin(under_test($wrap)), fails: &$fails }
+        Violation { what: $what, begin: Box::new(|| Box::pin(under_test($wrap))), fails: &$fails }
     };
 }
 
@@ -77,7 +72,7 @@ pub(crate) fn all() -> Vec<Violation> {
         violation!("a repeated package has another counter", recounting, ["a package is repeated unchanged"]),
         Violation {
             what: "the eIM sends other operations than those ordered",
-            begin: || Box::pin(with_other_operations()),
+            begin: Box::new(|| Box::pin(with_other_operations())),
             fails: &[
                 "ESep.Enable",
                 "ESep.Disable",
@@ -100,12 +95,12 @@ pub(crate) fn all() -> Vec<Violation> {
         ),
         violation!(
             "a request with an optional element is refused",
-            |link| refusing(link, |request| contains(request, &[0x80, 0x00, 0x81])),
+            |link| refusing(link, |request| contains(request.body(), &[0x80, 0x00, 0x81])),
             ["a state change and the registered network can be reported"]
         ),
         violation!(
             "a request with an unknown element is refused",
-            |link| refusing(link, |request| contains(request, &[0x9F, 0x7F])),
+            |link| refusing(link, |request| contains(request.body(), &[0x9F, 0x7F])),
             ["unknown elements of a later version are ignored"]
         ),
         // ProvideEimPackageResult.
@@ -147,7 +142,7 @@ pub(crate) fn all() -> Vec<Violation> {
         // HandleNotification.
         violation!(
             "HandleNotification is not implemented",
-            |link| refusing(link, |request| request.starts_with(&NOTIFY)),
+            |link| refusing(link, |request| request.body().starts_with(&NOTIFY)),
             [
                 "a result is accepted with HTTP 204",
                 "ESipa.HandleNotification: a notification is accepted",
@@ -157,15 +152,11 @@ pub(crate) fn all() -> Vec<Violation> {
         ),
         violation!(
             "each notification is accepted",
-            |link| changing(
-                link,
-                |request| request,
-                |request, response| {
-                    if request.body().starts_with(&NOTIFY) {
-                        *response.status_mut() = StatusCode::NO_CONTENT;
-                    }
+            |link| changing(link, |request, response| {
+                if request.body().starts_with(&NOTIFY) {
+                    *response.status_mut() = StatusCode::NO_CONTENT;
                 }
-            ),
+            }),
             ["a notification with an invalid signature"]
         ),
         // Downloads.
@@ -217,27 +208,23 @@ pub(crate) fn all() -> Vec<Violation> {
         ),
         violation!(
             "CancelSession has no effect",
-            |link| answering(link, |request| request.starts_with(&CANCEL).then(|| {
+            |link| answering(link, |request| request.body().starts_with(&CANCEL).then(|| {
                 let done = CancelSessionResponse::Ok(CancelSessionOk {});
-                asn1_response(&MessageFromEim::CancelSessionResponse(done))
+                Ok(asn1_response(&MessageFromEim::CancelSessionResponse(done)))
             })),
             ["a cancelled session is ended"]
         ),
         // HTTP and TLS.
         violation!(
             "responses have no X-Admin-Protocol",
-            |link| changing(
-                link,
-                |request| request,
-                |_, response| {
-                    response.headers_mut().remove("x-admin-protocol");
-                }
-            ),
+            |link| changing(link, |_, response| {
+                response.headers_mut().remove("x-admin-protocol");
+            }),
             ["the response has the binding's Content-Type"]
         ),
         violation!(
             "the Content-Type is compared octet for octet",
-            |link| refusing_request(link, |request| {
+            |link| refusing(link, |request| {
                 let content_type = request.headers().get(header::CONTENT_TYPE);
                 content_type.is_none_or(|value| value != asn1::CONTENT_TYPE)
             }),
@@ -245,46 +232,31 @@ pub(crate) fn all() -> Vec<Violation> {
         ),
         violation!(
             "the Content-Type is ignored",
-            |link| changing(
-                link,
-                |mut request| {
-                    let correct = HeaderValue::from_static(asn1::CONTENT_TYPE);
-                    request.headers_mut().insert(header::CONTENT_TYPE, correct);
-                    request
-                },
-                |_, _| {}
-            ),
+            |link| requesting(link, |request| {
+                let correct = HeaderValue::from_static(asn1::CONTENT_TYPE);
+                request.headers_mut().insert(header::CONTENT_TYPE, correct);
+            }),
             ["a request with another Content-Type is not executed"]
         ),
         violation!(
             "only the IPA in the device is accepted",
-            |link| refusing_request(link, |request| {
+            |link| refusing(link, |request| {
                 !request.headers()[header::USER_AGENT].as_bytes().starts_with(b"gsma-rsp-ipad")
             }),
             ["a User-Agent of an IPA in the eUICC"]
         ),
         violation!(
             "each path is that of ESipa",
-            |link| changing(
-                link,
-                |mut request| {
-                    *request.uri_mut() = asn1::PATH.parse().unwrap();
-                    request
-                },
-                |_, _| {}
-            ),
+            |link| requesting(link, |request| {
+                *request.uri_mut() = asn1::PATH.parse().unwrap();
+            }),
             ["an unknown path is not found"]
         ),
         violation!(
             "each method is POST",
-            |link| changing(
-                link,
-                |mut request| {
-                    *request.method_mut() = Method::POST;
-                    request
-                },
-                |_, _| {}
-            ),
+            |link| requesting(link, |request| {
+                *request.method_mut() = Method::POST;
+            }),
             ["only POST requests are executed"]
         ),
         violation!(
@@ -301,7 +273,7 @@ pub(crate) fn all() -> Vec<Violation> {
         ),
         Violation {
             what: "TLS 1.2 is refused",
-            begin: || Box::pin(without_tls12()),
+            begin: Box::new(|| Box::pin(without_tls12())),
             fails: &["TLS 1.2 is accepted"],
         },
     ]
@@ -333,67 +305,30 @@ fn asn1_response(message: &impl Asn1) -> Response<Bytes> {
     response
 }
 
-/// Answers some requests without the eIM.
-fn answering_request(
-    link: Link,
-    answer: impl Fn(&Request<Bytes>) -> Option<Response<Bytes>> + Clone + Send + Sync + 'static,
-) -> Link {
-    link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let (link, answer) = (link.clone(), answer(&request));
-        async move {
-            match answer {
-                Some(answer) => Ok::<_, LinkFault>(answer),
-                None => world::send(&link, request).await,
-            }
-        }
-    }))
-}
-
-fn answering(
-    link: Link,
-    answer: impl Fn(&[u8]) -> Option<Response<Bytes>> + Clone + Send + Sync + 'static,
-) -> Link {
-    answering_request(link, move |request| answer(request.body()))
-}
-
 fn refusing_with(link: Link, status: StatusCode, is_refused: fn(&Request<Bytes>) -> bool) -> Link {
-    answering_request(link, move |request| {
+    answering(link, move |request| {
         is_refused(request).then(|| {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = status;
-            response
+            Ok(response)
         })
     })
 }
 
-fn refusing_request(link: Link, is_refused: fn(&Request<Bytes>) -> bool) -> Link {
+fn refusing(link: Link, is_refused: fn(&Request<Bytes>) -> bool) -> Link {
     refusing_with(link, StatusCode::BAD_REQUEST, is_refused)
 }
 
-fn refusing(link: Link, is_refused: fn(&[u8]) -> bool) -> Link {
-    answering_request(link, move |request| {
-        is_refused(request.body()).then(|| {
-            let mut response = Response::new(Bytes::new());
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-            response
-        })
-    })
-}
-
-/// Changes requests and responses.
+/// Changes responses.
 fn changing(
     link: Link,
-    before: fn(Request<Bytes>) -> Request<Bytes>,
-    after: impl Fn(&Request<Bytes>, &mut Response<Bytes>) + Clone + Send + Sync + 'static,
+    change: impl Fn(&Request<Bytes>, &mut Response<Bytes>) + Clone + Send + Sync + 'static,
 ) -> Link {
-    link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let (link, after, request) = (link.clone(), after.clone(), before(request));
-        async move {
-            let mut response = world::send(&link, request.clone()).await?;
-            after(&request, &mut response);
-            Ok::<_, LinkFault>(response)
-        }
-    }))
+    responding(link, move |request, answer| {
+        let mut response = answer?;
+        change(request, &mut response);
+        Ok(response)
+    })
 }
 
 /// Changes the reply of a function.
@@ -402,17 +337,13 @@ fn replying<R: Asn1>(
     function: [u8; 2],
     change: impl Fn(&[u8], R) -> R + Clone + Send + Sync + 'static,
 ) -> Link {
-    changing(
-        link,
-        |request| request,
-        move |request, response| {
-            if request.body().starts_with(&function)
-                && let Ok(reply) = R::from_der(response.body())
-            {
-                *response.body_mut() = change(request.body(), reply).to_der().into();
-            }
-        },
-    )
+    changing(link, move |request, response| {
+        if request.body().starts_with(&function)
+            && let Ok(reply) = R::from_der(response.body())
+        {
+            *response.body_mut() = change(request.body(), reply).to_der().into();
+        }
+    })
 }
 
 /// Refuses some results.
@@ -511,8 +442,7 @@ async fn with_other_operations() -> EimUnderTest {
 
 async fn without_tls12() -> EimUnderTest {
     let mut eim = under_test(|link| link).await;
-    eim.esipa_tls12 = Some(link_from(tower::service_fn(|_| {
-        std::future::ready(Err(LinkFault::new(LinkFaultKind::Tls, "eIM", "protocol version")))
-    })));
+    let fault = || LinkFault::new(LinkFaultKind::Tls, "eIM", "protocol version");
+    eim.esipa_tls12 = Some(answering(eim.esipa.clone(), move |_| Some(Err(fault()))));
     eim
 }

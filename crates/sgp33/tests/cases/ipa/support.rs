@@ -2,31 +2,22 @@
 //! own, because its futures cannot move between threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
-use certs::{Pki, PkiOptions};
 use crypto::Curve;
 use device::ipa::{Binding, Connection};
 use device::{EventSource, Ipa, IpaSettings, Lpa, LpaSettings, Modem, Slot};
-use eim::{Config, Credentials, Eim};
 use euicc_sim::{Card, CardDescription};
 use network::Networks;
 use rsp::ids::SmdpAddress;
 use rsp::sgp32::EimConfigurationData;
 use sgp23::minimal_package;
 use sgp33::ipa::{Device, IpaUnderTest, Tap};
-use sm_dp::SmDpPlus;
 use tokio::sync::{mpsc, oneshot};
-use world::{
-    BoxFuture, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents, MemoryRecords, RamMemory,
-    SeededRandom, World, link_from,
-};
+use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents, RamMemory, World};
 
-const EIM_ID: &str = "eim.landfall.example";
-const SM_DP: &str = "smdpp.landfall.example";
-
-static PKI: LazyLock<Pki> =
-    LazyLock::new(|| Pki::from_seed(b"sgp33 IPA tests", &PkiOptions::default()).unwrap());
+use crate::links::answering;
+use crate::servers::{PKI, SM_DP, Servers};
 
 /// Changes the device under test, which is correct otherwise.
 #[derive(Clone, Copy)]
@@ -69,42 +60,26 @@ impl Device for InProcess {
 
 /// Creates the servers of the tester, and the device.
 pub(crate) fn under_test(changes: Changes) -> IpaUnderTest {
-    let clock = ManualClock::at("2026-11-25T08:00:00Z".parse().unwrap());
-    let world = |name| World::new(clock.clone(), SeededRandom::from_text(name));
-    let pki = PKI.clone();
-    let sm_dp = SmDpPlus::new(
-        sm_dp::Config::new(SM_DP.parse().unwrap()),
-        sm_dp::Credentials::from_pki(&pki).unwrap(),
-        Arc::new(MemoryRecords::default()),
-        world("SM-DP+"),
-        Arc::new(MemoryEvents::default()),
-    );
-    let eim = Eim::new(
-        Config::new(EIM_ID, EIM_ID.parse().unwrap()),
-        Credentials::from_pki(&pki, EIM_ID, &[EIM_ID.parse().unwrap()]).unwrap(),
-        Arc::new(MemoryRecords::default()),
-        world("eIM"),
-        Arc::new(MemoryEvents::default()),
-    );
-    let link = sm_dp.link();
-    let eim = eim.with_peers(Arc::new(move |_: &SmdpAddress| -> Result<Link, Fault> { Ok(link.clone()) }));
+    let servers = Servers::new();
+    let world = servers.world("tester");
     let (tap, has_other_key) = (Tap::default(), Arc::new(AtomicBool::default()));
-    let to_eim = (changes.eim)(over_tls(tap.over(eim.link()), changes.checks_key, &has_other_key));
-    let to_sm_dp = (changes.sm_dp)(sm_dp.link());
-    let configuration = eim.configuration_data();
-    let runs = device(configuration, to_eim, to_sm_dp, world("device"), clock.clone());
+    let to_eim = over_tls(tap.over(servers.eim.link()), changes.checks_key, &has_other_key);
+    let to_eim = (changes.eim)(to_eim);
+    let to_sm_dp = (changes.sm_dp)(servers.sm_dp.link());
+    let configuration = servers.eim.configuration_data();
+    let runs = device(configuration, to_eim, to_sm_dp, servers.world("device"), servers.clock);
     IpaUnderTest {
         device: Box::new(InProcess { runs, has_other_key }),
-        eim,
+        eim: servers.eim,
         tap,
-        sm_dp,
+        sm_dp: servers.sm_dp,
         sm_dp_address: SM_DP.to_owned(),
         package: |number| {
             let iccid = rsp::ids::Iccid::with_luhn(&format!("89{number:016}")).unwrap();
             Ok(minimal_package(iccid, "test", &[]))
         },
         retries: 3,
-        world: world("tester"),
+        world,
         known: Mutex::default(),
     }
 }
@@ -112,16 +87,10 @@ pub(crate) fn under_test(changes: Changes) -> IpaUnderTest {
 /// A link over which an IPA with a pinned key sends nothing to a server with another one.
 fn over_tls(eim: Link, checks_key: bool, has_other_key: &Arc<AtomicBool>) -> Link {
     let has_other_key = Arc::clone(has_other_key);
-    link_from(tower::service_fn(move |request| {
+    answering(eim, move |_| {
         let is_refused = checks_key && has_other_key.load(Ordering::Relaxed);
-        let eim = eim.clone();
-        async move {
-            match is_refused {
-                true => Err(LinkFault::new(LinkFaultKind::Tls, "eIM", "the server has another key")),
-                false => world::send(&eim, request).await,
-            }
-        }
-    }))
+        is_refused.then(|| Err(LinkFault::new(LinkFaultKind::Tls, "eIM", "the server has another key")))
+    })
 }
 
 /// Starts the thread of the device.
