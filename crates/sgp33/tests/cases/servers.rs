@@ -31,20 +31,29 @@ impl Servers {
             World::new(clock.clone(), SeededRandom::from_text("SM-DP+")),
             Arc::new(MemoryEvents::default()),
         );
-        let eim = Eim::new(
-            Config::new(EIM_ID, EIM_ID.parse().unwrap()),
-            Credentials::from_pki(&PKI, EIM_ID, &[EIM_ID.parse().unwrap()]).unwrap(),
-            Arc::new(MemoryRecords::default()),
-            World::new(clock.clone(), SeededRandom::from_text("eIM")),
-            Arc::new(MemoryEvents::default()),
-        );
         let link = sm_dp.link();
         let peers = move |_: &SmdpAddress| -> Result<Link, Fault> { Ok(link.clone()) };
-        Self { clock, sm_dp, eim: eim.with_peers(Arc::new(peers)) }
+        let eim = eim(EIM_ID, &clock).with_peers(Arc::new(peers));
+        Self { clock, sm_dp, eim }
+    }
+
+    /// Creates another eIM.
+    pub(crate) fn another_eim(&self, id: &str) -> Eim {
+        eim(id, &self.clock)
     }
 
     /// The clock, and randomness of its own.
     pub(crate) fn world(&self, name: &str) -> World {
         World::new(self.clock.clone(), SeededRandom::from_text(name))
     }
+}
+
+fn eim(id: &str, clock: &ManualClock) -> Eim {
+    Eim::new(
+        Config::new(id, id.parse().unwrap()),
+        Credentials::from_pki(&PKI, id, &[id.parse().unwrap()]).unwrap(),
+        Arc::new(MemoryRecords::default()),
+        World::new(clock.clone(), SeededRandom::from_text(id)),
+        Arc::new(MemoryEvents::default()),
+    )
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use coap::{InProcess, Transmission};
 use rsp::ids::Version;
 use sgp23::minimal_package;
 use sgp33::eim::{Api, EimUnderTest};
@@ -24,14 +25,22 @@ pub(crate) async fn under_test(wrap: impl FnOnce(Link) -> Link) -> EimUnderTest 
     let order = serde_json::json!({ "iccid": iccid, "matchingId": "CODE-1", "reusable": true });
     sm_dp.ensure_order(&serde_json::from_value(order).unwrap()).await.unwrap();
     let esipa = wrap(eim.link());
+    let world = |name| servers.world(name);
+    let coap = InProcess::new(EIM_ID, esipa.clone(), world("CoAP"), Transmission::default());
+    let sender = eim.clone();
     EimUnderTest {
         configuration: eim.configuration_data(),
         esipa: esipa.clone(),
         esipa_tls12: Some(esipa),
+        coap: Some(Arc::new(coap)),
+        transfer: Some(Arc::new(move |eid, ipa| {
+            let sender = sender.clone();
+            Box::pin(async move { sender.transfer(eid, &ipa).await.map(|_| ()) })
+        })),
         operator: Some(Arc::new(Api(eim.admin()))),
         codes: vec![format!("1${SM_DP}$CODE-1")].into(),
         pki: PKI.clone(),
         version: Version([2, 5, 0]),
-        world: servers.world("tester"),
+        world: world("tester"),
     }
 }

@@ -2,18 +2,18 @@
 //! or with an operator that does something else. The messages are those of the ASN.1 binding.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use rsp::der::{Asn1, Raw, tlv};
+use rsp::der::{Asn1, Null, Raw, tlv};
 use rsp::ids::Eid;
 use rsp::sgp32::esipa::{
     AuthenticateClientError, AuthenticateClientResponse, CancelSessionError, CancelSessionOk,
     CancelSessionResponse, EimPackageError, EmptyResponse, GetBoundProfilePackageError,
     GetBoundProfilePackageResponse, GetEimPackageResponse, InitiateAuthenticationError,
     InitiateAuthenticationResponse, MessageFromEim, ProvideEimPackageResultError,
-    ProvideEimPackageResultResponse, asn1,
+    ProvideEimPackageResultResponse, TransferEimPackageResponse, asn1,
 };
 use rsp::sgp32::ipa_data::ProfileDownloadData;
 use rsp::sgp32::{EuiccPackageRequest, EuiccPackageSigned};
@@ -21,9 +21,17 @@ use sgp33::eim::{EimUnderTest, Operation, Operator};
 use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind};
 
 use super::support::{signing_key, under_test};
+use crate::coap_changes;
 use crate::links::{answering, requesting, responding};
 
 type Violation = crate::Violation<EimUnderTest>;
+
+/// Creates a violation of CoAP.
+macro_rules! of_coap {
+    ($what:literal, $changes:expr, $fails:expr) => {
+        Violation { what: $what, begin: Box::new(|| Box::pin(with_coap($changes))), fails: &$fails }
+    };
+}
 
 macro_rules! violation {
     ($what:literal, $wrap:expr, $fails:expr) => {
@@ -42,6 +50,7 @@ pub(crate) fn all() -> Vec<Violation> {
                 "a profile is enabled in place of another one",
                 "a profile is disabled",
                 "a profile is deleted",
+                "with the permission to roll back",
                 "the profiles are listed",
                 "the Rules Authorisation Table is read",
                 "the associated eIMs are listed",
@@ -51,6 +60,11 @@ pub(crate) fn all() -> Vec<Violation> {
             "packages are signed without the association token",
             |link| signed(link, |signed| signed, true),
             ["the signature covers the association token"]
+        ),
+        violation!(
+            "packages are signed with the first key, although it was replaced",
+            |link| signed(link, |signed| signed, true),
+            ["the eIM replaces its key"]
         ),
         violation!(
             "packages have the EID of another eUICC",
@@ -78,6 +92,13 @@ pub(crate) fn all() -> Vec<Violation> {
                 "ESep.Disable",
                 "ESep.Delete",
                 "ESep.ListProfileInfo",
+                "ESep.SetFallbackAttribute",
+                "ESep.UnsetFallbackAttribute",
+                "ESep.ConfigureImmediateEnable",
+                "ESep.SetDefaultDpAddress",
+                "ESep.AddEim",
+                "ESep.UpdateEim",
+                "ESep.DeleteEim",
                 "ESep.ListEim",
                 "two operations are in one package",
                 "orders are delivered in sequence",
@@ -110,7 +131,12 @@ pub(crate) fn all() -> Vec<Violation> {
                 ProvideEimPackageResultResponse::EimAcknowledgements(_) => EMPTY,
                 other => other,
             }),
-            ["a result is acknowledged by", "a repeated result", "the notifications in a result"]
+            [
+                "a result is acknowledged by",
+                "a repeated result",
+                "ProvideEimPackageResult: the notifications in a result",
+                "CoAP: a package is delivered"
+            ]
         ),
         violation!(
             "each result is accepted",
@@ -121,6 +147,8 @@ pub(crate) fn all() -> Vec<Violation> {
             [
                 "a result with an invalid signature",
                 "a result of another eUICC",
+                "a result with the counter of another package",
+                "a result for another eIM",
                 "a result for an EID that is not registered"
             ]
         ),
@@ -139,6 +167,25 @@ pub(crate) fn all() -> Vec<Violation> {
             |link| replying(link, PROVIDE, refuse_if(|request| contains(request, &[0xBF, 0x52]))),
             ["requested data of the device"]
         ),
+        violation!(
+            "a result ends the first order, whatever its eimTransactionId",
+            without_transactions,
+            ["with an unknown eimTransactionId does not end", "with an unknown eimTransactionId do not end"]
+        ),
+        // TransferEimPackage.
+        Violation {
+            what: "nothing is transferred",
+            begin: Box::new(|| Box::pin(without_transfers())),
+            fails: &["ESipa.TransferEimPackage"],
+        },
+        Violation {
+            what: "the results of transferred packages are not acknowledged",
+            begin: Box::new(|| Box::pin(without_transferred_acknowledgements())),
+            fails: &[
+                "a package is sent, and its result is acknowledged",
+                "TransferEimPackage: the notifications in a result",
+            ],
+        },
         // HandleNotification.
         violation!(
             "HandleNotification is not implemented",
@@ -147,6 +194,7 @@ pub(crate) fn all() -> Vec<Violation> {
                 "a result is accepted with HTTP 204",
                 "ESipa.HandleNotification: a notification is accepted",
                 "a compact notification is accepted",
+                "HandleNotification is answered with 2.04",
                 "with compact forms"
             ]
         ),
@@ -171,6 +219,21 @@ pub(crate) fn all() -> Vec<Violation> {
                 other => other,
             }),
             ["a download is triggered with its activation code"]
+        ),
+        violation!(
+            "triggers have no source",
+            |link| with_source(link, |_| None),
+            ["a download from the default SM-DP+", "the download of an event"]
+        ),
+        violation!(
+            "triggers have an activation code that the eIM keeps",
+            |link| with_source(link, |source| {
+                source.or(Some(ProfileDownloadData::ActivationCode("1$other.example$CODE".to_owned())))
+            }),
+            [
+                "a download whose activation code the eIM keeps",
+                "the profile of an activation code that the eIM keeps"
+            ]
         ),
         violation!(
             "the signature of the server is changed",
@@ -212,7 +275,7 @@ pub(crate) fn all() -> Vec<Violation> {
                 let done = CancelSessionResponse::Ok(CancelSessionOk {});
                 Ok(asn1_response(&MessageFromEim::CancelSessionResponse(done)))
             })),
-            ["a cancelled session is ended"]
+            ["a cancelled session is ended", "cancelled in the compact form"]
         ),
         // HTTP and TLS.
         violation!(
@@ -276,6 +339,18 @@ pub(crate) fn all() -> Vec<Violation> {
             begin: Box::new(|| Box::pin(without_tls12())),
             fails: &["TLS 1.2 is accepted"],
         },
+        // CoAP.
+        of_coap!(
+            "responses over CoAP have other codes",
+            coap_changes::other_codes(),
+            ["has the code 2.05", "is answered with 2.04", "is refused with 4.02", "is answered with 4.04"]
+        ),
+        of_coap!(
+            "blocks have the largest size",
+            coap_changes::without_block2(),
+            ["are transferred in small blocks"]
+        ),
+        of_coap!("a repeated request is executed again", coap_changes::forgetful(), ["a repeated datagram"]),
     ]
 }
 
@@ -344,6 +419,61 @@ fn replying<R: Asn1>(
             *response.body_mut() = change(request.body(), reply).to_der().into();
         }
     })
+}
+
+/// Changes the sources of downloads.
+fn with_source(link: Link, change: fn(Option<ProfileDownloadData>) -> Option<ProfileDownloadData>) -> Link {
+    replying(link, POLL, move |_, reply: GetEimPackageResponse| match reply {
+        GetEimPackageResponse::ProfileDownloadTriggerRequest(mut trigger) => {
+            trigger.profile_download_data = change(trigger.profile_download_data);
+            GetEimPackageResponse::ProfileDownloadTriggerRequest(trigger)
+        }
+        other => other,
+    })
+}
+
+/// Returns no further package after a result with the unknown identifier of the tester.
+fn without_transactions(link: Link) -> Link {
+    let is_over = Arc::new(AtomicBool::default());
+    changing(link, move |request, response| {
+        let request = request.body();
+        if request.starts_with(&PROVIDE) && contains(request, &[0xA5; 16]) {
+            is_over.store(true, Ordering::Relaxed);
+        }
+        if request.starts_with(&POLL) && is_over.load(Ordering::Relaxed) {
+            let none = GetEimPackageResponse::EimPackageError(EimPackageError::NO_EIM_PACKAGE_AVAILABLE);
+            *response.body_mut() = none.to_der().into();
+        }
+    })
+}
+
+/// The messages over CoAP are changed.
+async fn with_coap(changes: coap_changes::Changes) -> EimUnderTest {
+    let mut eim = under_test(|link| link).await;
+    eim.coap = eim.coap.map(|dial| coap_changes::changed(dial, changes));
+    eim
+}
+
+async fn without_transfers() -> EimUnderTest {
+    let mut eim = under_test(|link| link).await;
+    eim.transfer = Some(Arc::new(|_, _| Box::pin(std::future::ready(Ok(())))));
+    eim
+}
+
+/// The IPA gets no acknowledgements.
+async fn without_transferred_acknowledgements() -> EimUnderTest {
+    let mut eim = under_test(|link| link).await;
+    let transfer = eim.transfer.take().unwrap();
+    eim.transfer = Some(Arc::new(move |eid, ipa| {
+        let ipa = answering(ipa, |request| {
+            contains(request.body(), &[0xBF, 0x53]).then(|| {
+                let received = TransferEimPackageResponse::EimPackageReceived(Null);
+                Ok(Response::new(received.to_der().into()))
+            })
+        });
+        transfer(eid, ipa)
+    }));
+    eim
 }
 
 /// Refuses some results.
