@@ -12,11 +12,12 @@ use rsp::sgp32::esipa::{
     EimAcknowledgements, EimPackageResult, MessageFromEim, MessageFromIpa, ProvideEimPackageResultRequest,
     ProvideEimPackageResultResponse, SequenceNumber, asn1,
 };
-use rsp::sgp32::ipa_data::IpaEuiccDataResponse;
+use rsp::sgp32::ipa_data::{IpaEuiccDataResponse, ProfileDownloadTriggerResultData};
 use sgp33::ipa::IpaUnderTest;
 use world::{BoxFuture, Link};
 
 use super::support::{Changes, under_test};
+use crate::coap_changes;
 use crate::links::{answering, lost, requesting, responding, with_header};
 
 type Violation = crate::Violation<IpaUnderTest>;
@@ -99,6 +100,42 @@ pub(crate) fn all() -> Vec<Violation> {
             "packages that cannot be decoded are ignored",
             without_reports,
             &["a package that cannot be decoded", "a package of an unknown kind"],
+        ),
+        of_eim(
+            "responses with an unknown element are refused",
+            strict,
+            &["unknown elements of a later version"],
+        ),
+        of_eim(
+            "failed downloads are not reported",
+            without_failures,
+            &["a profile whose metadata the eIM refuses"],
+        ),
+        of_device(
+            "only the first eIM is polled",
+            Changes { other: silent, ..Changes::default() },
+            &["an added eIM is polled", "each of two eIMs"],
+        ),
+        of_device(
+            "each eIM is polled, whatever the associations of the eUICC",
+            Changes { polls_other_always: true, ..Changes::default() },
+            &["a deleted eIM is not polled"],
+        ),
+        of_eim("the cause of a change is not reported", without_causes, &["ES10b.ExecuteFallbackMechanism"]),
+        of_device(
+            "requests over CoAP are not confirmable",
+            Changes::of_coap(Some(coap_changes::not_confirmable)),
+            &["each request is a confirmable POST"],
+        ),
+        of_device(
+            "a request that is repeated over CoAP has another message ID",
+            Changes::of_coap(Some(coap_changes::forgetful)),
+            &["a request whose reply was lost is repeated"],
+        ),
+        of_device(
+            "only the first block of a response is fetched",
+            Changes::of_coap(Some(coap_changes::without_block2)),
+            &["a response with several blocks"],
         ),
         of_eim(
             "nothing is downloaded through the eIM",
@@ -253,6 +290,38 @@ fn without_reports(link: Link) -> Link {
             Some(Ok(acknowledgement(vec![])))
         }
         _ => None,
+    })
+}
+
+fn strict(link: Link) -> Link {
+    responding(link, |_, answer| {
+        let response = answer?;
+        let is_unknown = response.body().windows(4).any(|octets| octets == [0x9F, 0x7F, 0x01, 0x00]);
+        if is_unknown { Err(lost("the IPA does not understand the response")) } else { Ok(response) }
+    })
+}
+
+fn without_failures(link: Link) -> Link {
+    answering(link, |request| match result_in(request)?.eim_package_result {
+        EimPackageResult::ProfileDownloadTriggerResult(result) => {
+            use ProfileDownloadTriggerResultData::ProfileDownloadError;
+            let is_failure = matches!(result.profile_download_trigger_result_data, ProfileDownloadError(_));
+            is_failure.then(|| Err(lost("no report")))
+        }
+        _ => None,
+    })
+}
+
+fn silent(link: Link) -> Link {
+    answering(link, |_| Some(Err(lost("the IPA does not poll this eIM"))))
+}
+
+fn without_causes(link: Link) -> Link {
+    requesting(link, |request| {
+        if let Ok(MessageFromIpa::GetEimPackageRequest(mut poll)) = MessageFromIpa::from_der(request.body()) {
+            (poll.notify_state_change, poll.state_change_cause) = (None, None);
+            *request.body_mut() = MessageFromIpa::GetEimPackageRequest(poll).to_der().into();
+        }
     })
 }
 
