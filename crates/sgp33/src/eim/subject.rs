@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use certs::Pki;
 use coap::DialDatagrams;
-use rsp::ids::Version;
+use rsp::ids::{Eid, Version};
 use rsp::sgp32::EimConfigurationData;
 use sgp23::CodeRotation;
-use world::{Link, World};
+use world::{BoxFuture, Fault, Link, World};
 
 use super::operator::Operator;
-use super::transfer::Transfer;
+
+/// Lets the eIM send the next package of a device to an IPA at this link, and ends when the eIM has
+/// processed the response. It is proprietary, because SGP.32 does not define when an eIM does it.
+pub type Transfer = Arc<dyn Fn(Eid, Link) -> BoxFuture<'static, Result<(), Fault>> + Send + Sync>;
 
 /// An eIM under test. Cases that need a field that is `None` or empty are not run.
 pub struct EimUnderTest {

@@ -1,24 +1,17 @@
 //! The IPA of the tester as the recipient of ESipa.TransferEimPackage: SGP.32 section 5.14.4.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{Request, Response};
 use rsp::der::{Asn1, Null};
-use rsp::ids::Eid;
 use rsp::sgp32::esipa::{
     EimPackageResult, EprAndNotifications, TransferEimPackageRequest, TransferEimPackageResponse,
 };
 use rsp::sgp32::notification::PendingNotificationList;
 use sgp23::Stop;
 use tokio::sync::{mpsc, oneshot};
-use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind, link_from};
+use world::{LinkFault, LinkFaultKind, link_from};
 
 use super::testbed::Testbed;
-
-/// Lets the eIM send the next package of a device to an IPA at this link, and ends when the eIM has
-/// processed the response. It is proprietary, because SGP.32 does not define when an eIM does it.
-pub type Transfer = Arc<dyn Fn(Eid, Link) -> BoxFuture<'static, Result<(), Fault>> + Send + Sync>;
 
 /// The response of the IPA to a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
