@@ -182,8 +182,8 @@ impl IpaCheck {
     }
 }
 
-/// Starts another eIM, with which the first one associates the eUICC. Its records are in memory: the
-/// association ends with each case.
+/// Starts another eIM, with which the first one associates the eUICC. Its records are in memory:
+/// the association ends with each case.
 async fn another_eim(
     options: &Options,
     settings: &Settings,

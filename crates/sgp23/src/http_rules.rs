@@ -1,5 +1,5 @@
-//! Rules of HTTP that the servers of all interfaces have in common: SGP.22 sections 6.2 and 6.5, SGP.32
-//! sections 6.3 and 6.4.
+//! Rules of HTTP that the servers of all interfaces have in common: SGP.22 sections 6.2 and 6.5,
+//! SGP.32 sections 6.3 and 6.4.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};

@@ -28,8 +28,8 @@ pub struct Ipa {
     /// Listening address of the eIM for the IPA
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     listen: String,
-    /// Listening address of the eIM over CoAP; the port must be that of --listen if the IPA reads it
-    /// from the configuration [default: no CoAP]
+    /// Listening address of the eIM over CoAP; the port must be that of --listen if the IPA reads
+    /// it from the configuration [default: no CoAP]
     #[arg(long, value_name = "HOST:PORT")]
     listen_coap: Option<String>,
     /// Listening address of the other eIM, with which cases associate the eUICC

@@ -134,8 +134,8 @@ pub(super) fn package(operations: &[Operation], kept_by_eim: bool) -> Result<Pac
     }
 }
 
-/// Reads a configuration, alone or as `landfall eim configuration` prints it. `text` is the name of the
-/// file, or the configuration itself.
+/// Reads a configuration, alone or as `landfall eim configuration` prints it. `text` is the name of
+/// the file, or the configuration itself.
 fn configuration(text: &str) -> Result<EimConfiguration, Fault> {
     #[derive(Deserialize)]
     #[serde(untagged)]

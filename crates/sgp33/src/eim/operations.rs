@@ -1,4 +1,5 @@
-//! The operations of a package, and the results of the eUICC: SGP.32 sections 2.11.1.1 and 2.11.2.1.
+//! The operations of a package, and the results of the eUICC: SGP.32 sections 2.11.1.1 and
+//! 2.11.2.1.
 
 use rsp::sgp32::{Eco, EuiccPackage, EuiccPackageRequest, EuiccPackageResult, EuiccResultData, Psmo};
 use sgp23::{Stop, Verdict, equal};

@@ -22,8 +22,8 @@ pub trait Device: Send + Sync {
     /// one again. Returns false if this is not possible.
     fn present_another_key(&self, is_other: bool) -> bool;
 
-    /// Takes the service away from the enabled profile, or returns the device to the place and the time
-    /// at which it returns from the Fallback Profile. Returns false if this is not possible.
+    /// Takes the service away from the enabled profile, or returns the device to the place and the
+    /// time at which it returns from the Fallback Profile. Returns false if this is not possible.
     fn set_service(&self, is_available: bool) -> bool {
         let _ = is_available;
         false

@@ -1,5 +1,5 @@
-//! A link in front of an eIM that records the calls of an IPA, and loses or replaces messages. Over CoAP
-//! it also records the messages of the IPA, and loses replies.
+//! A link in front of an eIM that records the calls of an IPA, and loses or replaces messages. Over
+//! CoAP it also records the messages of the IPA, and loses replies.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,8 +13,8 @@ use rsp::sgp32::esipa::{
 };
 use world::{BoxFuture, Link, LinkFault, LinkFaultKind, link_from};
 
-/// Maximum number of calls and of datagrams in the record. A device that repeats a call without end must not fill
-/// the memory.
+/// Maximum number of calls and of datagrams in the record. A device that repeats a call without end
+/// must not fill the memory.
 const MAX_CALLS: usize = 1000;
 
 /// A tap. Clones share their state.
@@ -241,8 +241,8 @@ fn replaced(answer: Response<Bytes>, act: Act, is_json: bool) -> Response<Bytes>
     answer.map(|_| Bytes::from_static(body))
 }
 
-/// Adds an element to the end of a response: of the chosen alternative, if the response is a CHOICE of
-/// constructed elements. Codes are unchanged.
+/// Adds an element to the end of a response: of the chosen alternative, if the response is a CHOICE
+/// of constructed elements. Codes are unchanged.
 fn with_unknown_element(body: &Bytes, is_json: bool) -> Bytes {
     if is_json {
         let text = String::from_utf8_lossy(body);

@@ -1,5 +1,5 @@
-//! Cases of ESep for the configuration of eIMs: SGP.32 sections 2.11.1.1.2.2 and 3.5.1. The card of the
-//! tester verifies the package, and shows its associations afterwards.
+//! Cases of ESep for the configuration of eIMs: SGP.32 sections 2.11.1.1.2.2 and 3.5.1. The card of
+//! the tester verifies the package, and shows its associations afterwards.
 
 use rsp::sgp32::EuiccResultData;
 use rsp::sgp32::eim_configuration::EimIdInfo;
@@ -32,8 +32,8 @@ async fn added(testbed: &mut Testbed<'_>) -> Result<OtherEim, Stop> {
     Ok(other)
 }
 
-/// Checks the configuration of another eIM on the card, which has no other one besides the eIM under
-/// test.
+/// Checks the configuration of another eIM on the card, which has no other one besides the eIM
+/// under test.
 async fn expect_other(testbed: &mut Testbed<'_>, expected: &[OtherEim]) -> Verdict {
     let own = testbed.eim.configuration.eim_id.clone();
     let mut others = testbed.associated().await?;

@@ -27,8 +27,8 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The function is a poll with an EID that is not registered. Every eIM answers it with an error of the
-/// function.
+/// The function is a poll with an EID that is not registered. Every eIM answers it with an error of
+/// the function.
 impl HttpServer for Testbed<'_> {
     fn binding(&self) -> Binding {
         self.binding

@@ -24,8 +24,8 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Sets the Fallback Attribute of a profile, enables another one, and takes the service away. Returns
-/// the Fallback Profile and the other one.
+/// Sets the Fallback Attribute of a profile, enables another one, and takes the service away.
+/// Returns the Fallback Profile and the other one.
 async fn without_service(testbed: &mut Testbed<'_>) -> Result<[Iccid; 2], Stop> {
     let [fallback, other] = testbed.profiles().await?;
     testbed.executed(&[ProfileOperation::Enable { iccid: other, rollback: false }]).await?;

@@ -108,8 +108,8 @@ impl Device for InProcess {
     }
 }
 
-/// The networks of the device. The profile that is enabled when the service is taken away has none, and
-/// any other profile has it.
+/// The networks of the device. The profile that is enabled when the service is taken away has none,
+/// and any other profile has it.
 struct TestNetworks(Arc<AtomicBool>);
 
 impl Connectivity for TestNetworks {
