@@ -184,6 +184,16 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_of_an_eim_can_be_json() {
+        let package = of(&[r#"add-eim:{"eimId":"other","counter":0}"#]).unwrap();
+        let Package::EimOperations(operations) = package else { panic!("no operation on eIMs") };
+        let expected =
+            EimConfiguration { eim_id: "other".to_owned(), counter: Some(0), ..EimConfiguration::default() };
+        assert_eq!(operations, [EimOperation::AddEim(Box::new(expected))]);
+        assert!(of(&[r#"update-eim:{"eimId":"other","x":1}"#]).is_err());
+    }
+
+    #[test]
     fn an_operation_without_its_value_is_refused() {
         for wrong in ["enable", "enable:", "enable:x", "list:1", "deleteall", "add-eim", ""] {
             assert!(wrong.parse::<Operation>().is_err(), "{wrong}");

@@ -43,8 +43,8 @@ pub(crate) struct Changes {
     pub(crate) eim: fn(Link) -> Link,
     /// Wraps the link of the IPA to the other eIM.
     pub(crate) other: fn(Link) -> Link,
-    /// True if the IPA polls the other eIM even if the eUICC is not associated with it.
-    pub(crate) polls_other_always: bool,
+    /// True if the other eIM gets all messages too.
+    pub(crate) is_mirrored: bool,
     /// Wraps the link of the IPA to the SM-DP+.
     pub(crate) sm_dp: fn(Link) -> Link,
     /// True if the IPA checks the TLS key of the eIM.
@@ -60,7 +60,7 @@ impl Default for Changes {
         Self {
             eim: |link| link,
             other: |link| link,
-            polls_other_always: false,
+            is_mirrored: false,
             sm_dp: |link| link,
             checks_key: true,
             is_coap: false,
@@ -152,7 +152,7 @@ pub(crate) fn under_test(changes: Changes) -> IpaUnderTest {
         false => over_tls(tap.over(eim), changes.checks_key, &has_other_key),
     };
     let to_other = other.tap.over(other.eim.link());
-    let to_eim = match changes.polls_other_always {
+    let to_eim = match changes.is_mirrored {
         true => mirrored(to_eim, to_other.clone()),
         false => to_eim,
     };

@@ -117,9 +117,9 @@ pub(crate) fn all() -> Vec<Violation> {
             &["an added eIM is polled", "each of two eIMs"],
         ),
         of_device(
-            "each eIM is polled, whatever the associations of the eUICC",
-            Changes { polls_other_always: true, ..Changes::default() },
-            &["a deleted eIM is not polled"],
+            "each eIM gets all messages, whatever the associations of the eUICC",
+            Changes { is_mirrored: true, ..Changes::default() },
+            &["a deleted eIM is not polled", "each of two eIMs"],
         ),
         of_eim("the cause of a change is not reported", without_causes, &["ES10b.ExecuteFallbackMechanism"]),
         of_device(
