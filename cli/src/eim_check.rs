@@ -3,13 +3,13 @@
 use std::{process::Stdio, sync::Arc};
 
 use certs::Pki;
-use net::{Client, ClientTls};
+use net::{Client, ClientDtls, ClientTls};
 use rsp::{
     ids::{Eid, Version},
-    sgp32::EimConfigurationData,
+    sgp32::{EimConfigurationData, ipa_data::protocols},
 };
 use rsp_server::AllowedAddresses;
-use sgp33::eim::{Api, EimUnderTest, Operation, Operator};
+use sgp33::eim::{Api, EimUnderTest, Operation, Operator, Transfer};
 use sm_dp::ProfileOptions;
 use tokio::process::Command;
 use world::{BoxFuture, Clock, Fault, FaultKind, MemoryRecords, NullEvents, World};
@@ -63,10 +63,18 @@ pub(crate) async fn eim(pki: Pki, world: World, known: EimFacts) -> Result<EimUn
     let address = known.address.as_ref().or(configuration.eim_fqdn.as_ref()).unwrap_or(&configuration.eim_id);
     let clock: Arc<dyn Clock> = Arc::clone(&world.clock);
     let trust = ipae::trust_of(&configuration, &parties::device_trust(&pki)?);
-    let tls = ClientTls::trusting(trust, clock)?;
+    let tls = ClientTls::trusting(trust.clone(), clock)?;
     let client = Client::default();
     let esipa = client.link(address, Some(tls.clone()))?;
     world::send(&esipa, get("/gsma/rsp2/esipa")).await?;
+    let has_coap = configuration
+        .eim_supported_protocol
+        .as_ref()
+        .is_some_and(|protocols| protocols.ones().contains(&protocols::RETRIEVE_COAPS));
+    let coap = match has_coap {
+        true => Some(client.coap_dial(address, ClientDtls::new(trust, Arc::clone(&world.clock))?)?),
+        false => None,
+    };
     let operator: Option<Arc<dyn Operator>> = match (known.operator, api) {
         (Some(command), _) => Some(Arc::new(OperatorCommand(command))),
         (None, Some(api)) => Some(Arc::new(Api(api))),
@@ -76,6 +84,8 @@ pub(crate) async fn eim(pki: Pki, world: World, known: EimFacts) -> Result<EimUn
         esipa_tls12: Some(client.link(address, Some(tls.tls12_only()?))?),
         configuration,
         esipa,
+        coap,
+        transfer: None,
         operator,
         codes: known.codes.into(),
         pki,
@@ -139,8 +149,8 @@ impl OperatorCommand {
 /// Identifier of the eIM of this program.
 const OWN_ID: &str = "eim.landfall.example";
 
-/// eIM, SM-DP+ and SM-DS of this program, on free ports and with records in memory. The SM-DP+ has
-/// an order that can be used any number of times.
+/// eIM over HTTPS and CoAP, SM-DP+ and SM-DS of this program, on free ports and with records in
+/// memory. The SM-DP+ has an order that can be used any number of times.
 pub(crate) struct OwnEim {
     servers: OwnServer,
     eim: RunningEim,
@@ -171,10 +181,12 @@ impl OwnEim {
         let address = listen.parse().map_err(|error| {
             Fault::caused_by(error, format!("{listen:?} is not an address"), "report this")
         })?;
+        // The configuration has one address for both protocols.
+        let coap = net::listen_udp(&listen).await?;
         let setup = EimSetup {
             id: OWN_ID,
             listener: Some(listener),
-            coap: None,
+            coap: Some(coap),
             address,
             names: &crate::pki::names_of(&listen, &[])?,
             rsp_servers: AllowedAddresses::default(),
@@ -194,6 +206,15 @@ impl OwnEim {
             codes: vec![self.code.clone()],
             ..EimFacts::default()
         }
+    }
+
+    /// Transfers of packages by the eIM.
+    pub(crate) fn transfer(&self) -> Transfer {
+        let eim = self.eim.server.clone();
+        Arc::new(move |eid, ipa| {
+            let eim = eim.clone();
+            Box::pin(async move { eim.transfer(eid, &ipa).await.map(drop) })
+        })
     }
 
     /// The PKI of the servers.

@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
-use eim::records::STORED_FORM;
-use net::ServerTls;
-use sgp33::ipa::{Device, IpaUnderTest, Tap};
+use certs::Pki;
+use eim::records::{Protocol, STORED_FORM};
+use net::{ServerDtls, ServerTls, serve_coap};
+use sgp33::ipa::{AnotherEim, Device, IpaUnderTest, Tap};
 use testbed::subscription::own_package;
 use tokio::time::Instant;
-use world::{BoxFuture, Fault, MemoryRecords, NullEvents};
+use world::{BoxFuture, Events, Fault, MemoryRecords, NullEvents, World};
 
 use crate::{
     device_check::command::{DeviceCommand, Values},
@@ -34,6 +35,10 @@ pub(crate) struct Options {
     pub(crate) id: String,
     /// Listening address of the eIM.
     pub(crate) listen: String,
+    /// Listening address of the eIM over CoAP.
+    pub(crate) listen_coap: Option<String>,
+    /// Listening address of the other eIM.
+    pub(crate) listen_other: String,
     /// Listening address of the SM-DP+.
     pub(crate) listen_sm_dp: String,
     /// Command that lets the IPA poll once; empty if the IPA polls by itself.
@@ -52,8 +57,8 @@ pub(crate) struct IpaCheck {
     pub(crate) address: String,
     /// File with the configuration of the eIM for the eUICC.
     pub(crate) configuration: PathBuf,
-    running: [Running; 2],
-    _delivery: Delivery,
+    running: Vec<Running>,
+    _deliveries: [Delivery; 2],
     _claim: net::Claim,
 }
 
@@ -73,12 +78,12 @@ impl IpaCheck {
         let claim = net::Claim::take(&settings.data_dir, NAME)?;
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let events = Arc::new(NullEvents);
+        let events: Arc<dyn Events> = Arc::new(NullEvents);
 
         let mut settings = Settings { sm_dp: options.listen_sm_dp.clone(), ..settings.clone() };
         let listener = parties::listen_at(&mut settings.sm_dp, "--listen-sm-dp").await?;
         let records = Arc::new(MemoryRecords::default());
-        let sm_dp = parties::sm_dp_on(&settings, &pki, &world, events.clone(), records)?;
+        let sm_dp = parties::sm_dp_on(&settings, &pki, &world, Arc::clone(&events), records)?;
         let listens = ListenAddress { address: settings.sm_dp.clone(), curve: None };
         let (faults, names) = (ActiveFaults::none(), &settings.sm_dp_names);
         let tls =
@@ -93,9 +98,19 @@ impl IpaCheck {
         })?;
         let file = settings.data_dir.join(format!("{NAME}.sqlite"));
         let records = Arc::new(parties::open_records(&settings, file, STORED_FORM)?);
-        let config = eim::Config::new(&options.id, address);
-        let EimServer { server, tls, delivery, .. } =
-            parties::eim_server((&options.id, &names), config, records, &settings, &pki, &world, events)?;
+        let mut config = eim::Config::new(&options.id, address);
+        if options.listen_coap.is_some() {
+            config.protocols = vec![Protocol::RetrieveHttps, Protocol::RetrieveCoaps];
+        }
+        let EimServer { server, tls, identity, delivery } = parties::eim_server(
+            (&options.id, &names),
+            config,
+            records,
+            &settings,
+            &pki,
+            &world,
+            Arc::clone(&events),
+        )?;
         let has_other_key = Arc::new(AtomicBool::default());
         let other = pki
             .eim(&format!("{} with another key", options.id), &names)
@@ -105,6 +120,8 @@ impl IpaCheck {
         let is_other = Arc::clone(&has_other_key);
         let tls = tls.with_substitute(move || is_other.load(Ordering::Relaxed).then(|| other.clone()));
 
+        let (other, serving_other, other_delivery) =
+            another_eim(options, &settings, &pki, &world, events).await?;
         let configuration = settings.data_dir.join(format!("{NAME}.json"));
         files::write(&configuration, configuration_of(&server).await?)?;
         let tap = Tap::default();
@@ -124,6 +141,7 @@ impl IpaCheck {
             device: Box::new(device),
             eim: server,
             tap,
+            other: Some(other),
             sm_dp,
             sm_dp_address: parties::reachable(&settings),
             package: |number| own_package(HOME, number, "IPA check"),
@@ -132,12 +150,25 @@ impl IpaCheck {
             known: Mutex::default(),
         };
         let serving_eim = Running::serve(listener, Some(tls), ipa.link())?;
+        let mut running = vec![serving_sm_dp, serving_eim, serving_other];
+        if let Some(address) = &options.listen_coap {
+            let socket = parties::listen_udp_at(&mut address.clone(), "--listen-coap").await?;
+            let tap = ipa.tap.clone();
+            let dtls =
+                ServerDtls::new(&identity, &ipa.world)?.with_layer(move |inner| tap.association(inner));
+            let (link, world) = (ipa.tap.over_coap(ipa.eim.link()), ipa.world.clone());
+            let address = socket.local_addr().map_err(|error| {
+                Fault::caused_by(error, "cannot read the address of the socket", "report this")
+            })?;
+            running
+                .push(Running::start(address, |stopped| Ok(serve_coap(socket, dtls, link, world, stopped)))?);
+        }
         Ok(Self {
             ipa,
             address: listen,
             configuration,
-            running: [serving_sm_dp, serving_eim],
-            _delivery: delivery,
+            running,
+            _deliveries: [delivery, other_delivery],
             _claim: claim,
         })
     }
@@ -149,6 +180,30 @@ impl IpaCheck {
             running.stop().await;
         }
     }
+}
+
+/// Starts another eIM, with which the first one associates the eUICC. Its records are in memory:
+/// the association ends with each case.
+async fn another_eim(
+    options: &Options,
+    settings: &Settings,
+    pki: &Pki,
+    world: &World,
+    events: Arc<dyn Events>,
+) -> Result<(AnotherEim, Running, Delivery), Fault> {
+    let id = format!("other.{}", options.id);
+    let mut listen = options.listen_other.clone();
+    let listener = parties::listen_at(&mut listen, "--listen-other").await?;
+    let names = names_of(&listen, &[])?;
+    let address = listen.parse().map_err(|e| {
+        Fault::usage_caused_by(e, format!("{listen:?} is not an address"), "correct --listen-other")
+    })?;
+    let (config, records) = (eim::Config::new(&id, address), Arc::new(MemoryRecords::default()));
+    let EimServer { server, tls, delivery, .. } =
+        parties::eim_server((&id, &names), config, records, settings, pki, world, events)?;
+    let tap = Tap::default();
+    let running = Running::serve(listener, Some(tls), tap.over(server.link()))?;
+    Ok((AnotherEim { eim: server, tap }, running, delivery))
 }
 
 /// Returns the output of `landfall eim configuration`.

@@ -33,7 +33,7 @@ fn our_eim_passes_over_tls() {
     let mut check = landfall(folder.path());
     let report = succeed(check.args(["--json", "check", "eim", "--own", "--curve", "nist", "--strict"]));
     let results = results(&report);
-    assert!(results.len() > 90, "{}", results.len());
+    assert!(results.len() > 140, "{}", results.len());
     assert!(results.iter().all(|(_, result)| result == "passed"), "{results:?}");
 }
 
@@ -79,7 +79,7 @@ fn an_eim_with_an_operator_that_orders_nothing_fails() {
 /// The command of the IPA of this project. Its card is kept in the folder between the runs.
 fn ipa(folder: &Path) -> Vec<String> {
     let words = ["{program}", "--data-dir", "{folder}", "device", "run", "--iot", "--once"];
-    let words = words.into_iter().chain(["--eim", "{eim}", "--eim-configuration", "{eim_configuration}"]);
+    let words = words.into_iter().chain(["--eim-configuration", "{eim_configuration}"]);
     let program = env!("CARGO_BIN_EXE_landfall");
     let folder = folder.display().to_string();
     words.map(|word| word.replace("{program}", program).replace("{folder}", &folder)).collect()
@@ -92,7 +92,24 @@ fn our_ipa_passes_over_tls() {
     let mut check = landfall(folder.path());
     check.args(["--json", "check", "ipa", "--"]).args(ipa(folder.path()));
     let results = results(&succeed(&mut check));
-    assert!(results.len() > 18, "{}", results.len());
+    assert!(results.len() > 24, "{}", results.len());
+    // The cases of CoAP, and those in which the device loses its service.
+    let (not_run, run): (Vec<_>, Vec<_>) = results.iter().partition(|(_, result)| result == "notRun");
+    assert_eq!(not_run.len(), 5, "{not_run:?}");
+    assert!(run.iter().all(|(_, result)| result == "passed"), "{run:?}");
+}
+
+#[test]
+fn our_ipa_passes_over_dtls() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut check = landfall(folder.path());
+    check.args(["--json", "check", "ipa", "--case", "CoAP", "--listen", "127.0.0.1:0"]);
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let coap = format!("127.0.0.1:{port}");
+    check.args(["--listen-coap", &coap, "--"]).args(ipa(folder.path()));
+    check.args(["--binding", "coap", "--eim", &coap]);
+    let results = results(&succeed(&mut check));
+    assert!(results.len() >= 3, "{}", results.len());
     assert!(results.iter().all(|(_, result)| result == "passed"), "{results:?}");
 }
 

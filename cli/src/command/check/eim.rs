@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use sgp33::eim::EimUnderTest;
 use world::Fault;
 
 use super::cases::{CaseOptions, Variants};
@@ -66,7 +67,10 @@ impl Eim {
             false => None,
         };
         let eim = match &own {
-            Some(own) => eim_check::eim(own.pki(), world, own.known()).await?,
+            Some(own) => EimUnderTest {
+                transfer: Some(own.transfer()),
+                ..eim_check::eim(own.pki(), world, own.known()).await?
+            },
             None => eim_check::eim(crate::pki::load(&settings.pki)?, world, self.facts()?).await?,
         };
         let report = self.cases.run(&eim, &table, self.variants.selection(), json).await;

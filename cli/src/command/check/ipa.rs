@@ -28,6 +28,13 @@ pub struct Ipa {
     /// Listening address of the eIM for the IPA
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     listen: String,
+    /// Listening address of the eIM over CoAP; the port must be that of --listen if the IPA reads
+    /// it from the configuration [default: no CoAP]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen_coap: Option<String>,
+    /// Listening address of the other eIM, with which cases associate the eUICC
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    listen_other: String,
     /// Listening address of the SM-DP+ for downloads
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     listen_sm_dp: String,
@@ -59,6 +66,8 @@ impl Ipa {
             &Options {
                 id: self.id,
                 listen: self.listen,
+                listen_coap: self.listen_coap,
+                listen_other: self.listen_other,
                 listen_sm_dp: self.listen_sm_dp,
                 command: self.command,
                 timeout: Duration::from_secs(self.timeout),

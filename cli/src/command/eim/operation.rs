@@ -1,9 +1,6 @@
 //! The operations of `landfall eim order`.
 
-use std::{
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{path::Path, str::FromStr};
 
 use eim::records::{
     DataRequest, Download, DownloadSource, EimConfiguration, EimOperation, Package, ProfileOperation,
@@ -19,8 +16,8 @@ use crate::files;
 pub(super) enum Operation {
     Profile(ProfileOperation),
     Eim(EimOperation),
-    AddEim(PathBuf),
-    UpdateEim(PathBuf),
+    AddEim(String),
+    UpdateEim(String),
     Data,
     Download(DownloadSource),
 }
@@ -29,7 +26,7 @@ pub(super) enum Operation {
 pub(super) const HELP: &str = "Operation (repeatable), on profiles: \
 list, enable:ICCID, enable-with-rollback:ICCID, disable:ICCID, delete:ICCID, rat, set-fallback:ICCID, \
 unset-fallback, immediate-enable, no-immediate-enable, default-sm-dp:ADDRESS; on eIMs: \
-list-eims, add-eim:FILE, update-eim:FILE, delete-eim:ID, replace-key; alone: \
+list-eims, add-eim:FILE, update-eim:FILE (a file or JSON), delete-eim:ID, replace-key; alone: \
 data, download:ACTIVATION-CODE, download-default, download-event[:SM-DS]";
 
 impl FromStr for Operation {
@@ -56,8 +53,8 @@ impl FromStr for Operation {
                 Self::Profile(Op::SetDefaultDpAddress { address: needed("an address")?.to_owned() })
             }
             "delete-eim" => Self::Eim(EimOperation::DeleteEim { eim_id: needed("an eimId")?.to_owned() }),
-            "add-eim" => Self::AddEim(needed("a file")?.into()),
-            "update-eim" => Self::UpdateEim(needed("a file")?.into()),
+            "add-eim" => Self::AddEim(needed("a file")?.to_owned()),
+            "update-eim" => Self::UpdateEim(needed("a file")?.to_owned()),
             "download" => {
                 Self::Download(DownloadSource::ActivationCode(needed("an activation code")?.to_owned()))
             }
@@ -137,20 +134,22 @@ pub(super) fn package(operations: &[Operation], kept_by_eim: bool) -> Result<Pac
     }
 }
 
-/// Reads a configuration, alone or as `landfall eim configuration` prints it.
-fn configuration(file: &Path) -> Result<EimConfiguration, Fault> {
+/// Reads a configuration, alone or as `landfall eim configuration` prints it. `text` is the name of
+/// the file, or the configuration itself.
+fn configuration(text: &str) -> Result<EimConfiguration, Fault> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Contents {
         Printed { configuration: EimConfiguration },
         Alone(EimConfiguration),
     }
-    let contents = serde_json::from_slice(&files::read(file)?).map_err(|e| {
-        Fault::usage_caused_by(
-            e,
-            format!("{} is not the configuration of an eIM", file.display()),
-            "write it with `landfall eim configuration`",
-        )
+    let contents = match text.starts_with('{') {
+        true => serde_json::from_str(text),
+        false => serde_json::from_slice(&files::read(Path::new(text))?),
+    };
+    let contents = contents.map_err(|e| {
+        let next = "write it with `landfall eim configuration`";
+        Fault::usage_caused_by(e, format!("{text} is not the configuration of an eIM"), next)
     })?;
     Ok(match contents {
         Contents::Printed { configuration } | Contents::Alone(configuration) => configuration,
@@ -182,6 +181,16 @@ mod tests {
         for mixed in [&["list", "list-eims"][..], &["data", "list"], &["download-default", "data"]] {
             assert!(of(mixed).is_err(), "{mixed:?}");
         }
+    }
+
+    #[test]
+    fn the_configuration_of_an_eim_can_be_json() {
+        let package = of(&[r#"add-eim:{"eimId":"other","counter":0}"#]).unwrap();
+        let Package::EimOperations(operations) = package else { panic!("no operation on eIMs") };
+        let expected =
+            EimConfiguration { eim_id: "other".to_owned(), counter: Some(0), ..EimConfiguration::default() };
+        assert_eq!(operations, [EimOperation::AddEim(Box::new(expected))]);
+        assert!(of(&[r#"update-eim:{"eimId":"other","x":1}"#]).is_err());
     }
 
     #[test]

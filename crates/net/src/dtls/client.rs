@@ -130,6 +130,20 @@ impl Client {
         world: World,
         transmission: Transmission,
     ) -> Result<Link, Fault> {
+        let dial = self.dial_of(address, dtls)?;
+        let host = dial.host.clone();
+        Ok(coap::Client::new(Arc::new(dial), &host, world, transmission).link())
+    }
+
+    /// Returns the associations with the server at `address` (`host` or `host:port`) over DTLS.
+    ///
+    /// # Errors
+    /// The address is invalid.
+    pub fn coap_dial(&self, address: &str, dtls: ClientDtls) -> Result<Arc<dyn DialDatagrams>, Fault> {
+        Ok(Arc::new(self.dial_of(address, dtls)?))
+    }
+
+    fn dial_of(&self, address: &str, dtls: ClientDtls) -> Result<Dial, Fault> {
         let authority: Authority = address.parse().map_err(|error| {
             Fault::usage_caused_by(
                 error,
@@ -139,8 +153,7 @@ impl Client {
         })?;
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let (connect_to, peer) = self.route(&host, authority.port_u16().unwrap_or(COAPS));
-        let dial = Dial { connect_to, dtls, host: host.clone(), peer };
-        Ok(coap::Client::new(Arc::new(dial), &host, world, transmission).link())
+        Ok(Dial { connect_to, dtls, host, peer })
     }
 }
 

@@ -42,25 +42,42 @@ impl Api {
 
 /// Returns the package of an order. A request for data and a download are packages of their own.
 fn package(operations: &[Operation]) -> Value {
+    let download = |source: Value, is_kept| json!({ "download": { "source": source, "keptByEim": is_kept } });
     match operations {
         [Operation::Data] => json!({ "data": {} }),
-        [Operation::Download(code)] => json!({ "download": { "source": { "activationCode": code } } }),
-        _ if operations.contains(&Operation::ListEims) => {
-            json!({ "eimOperations": operations.iter().map(operation).collect::<Vec<_>>() })
+        [Operation::Download(code)] => download(json!({ "activationCode": code }), false),
+        [Operation::DownloadKept(code)] => download(json!({ "activationCode": code }), true),
+        [Operation::DownloadDefault] => download(json!({ "defaultSmdp": {} }), false),
+        [Operation::DownloadEvent(address)] => download(json!({ "smds": { "address": address } }), false),
+        _ => {
+            let is_of_eims = operations.iter().any(Operation::is_of_eims);
+            let member = if is_of_eims { "eimOperations" } else { "profileOperations" };
+            json!({ member: operations.iter().map(operation).collect::<Vec<_>>() })
         }
-        _ => json!({ "profileOperations": operations.iter().map(operation).collect::<Vec<_>>() }),
     }
 }
 
 fn operation(operation: &Operation) -> Value {
+    use Operation as Op;
     match operation {
-        Operation::List => json!({ "listProfileInfo": {} }),
-        Operation::Rat => json!({ "getRat": {} }),
-        Operation::Enable(iccid) => json!({ "enable": { "iccid": iccid } }),
-        Operation::Disable(iccid) => json!({ "disable": { "iccid": iccid } }),
-        Operation::Delete(iccid) => json!({ "delete": { "iccid": iccid } }),
-        Operation::ListEims => json!({ "listEim": {} }),
+        Op::List => json!({ "listProfileInfo": {} }),
+        Op::Rat => json!({ "getRat": {} }),
+        Op::Enable(iccid) => json!({ "enable": { "iccid": iccid } }),
+        Op::EnableWithRollback(iccid) => json!({ "enable": { "iccid": iccid, "rollback": true } }),
+        Op::Disable(iccid) => json!({ "disable": { "iccid": iccid } }),
+        Op::Delete(iccid) => json!({ "delete": { "iccid": iccid } }),
+        Op::SetFallback(iccid) => json!({ "setFallbackAttribute": { "iccid": iccid } }),
+        Op::UnsetFallback => json!({ "unsetFallbackAttribute": {} }),
+        Op::ImmediateEnable => json!({ "configureImmediateEnable": { "allowed": true } }),
+        Op::DefaultSmdp(address) => json!({ "setDefaultDpAddress": { "address": address } }),
+        Op::ListEims => json!({ "listEim": {} }),
+        Op::AddEim(eim) => json!({ "addEim": eim }),
+        Op::UpdateEim(eim) => json!({ "updateEim": eim }),
+        Op::DeleteEim(id) => json!({ "deleteEim": { "eimId": id } }),
+        Op::ReplaceKey => json!({ "replaceOwnKey": {} }),
         // These are never combined with other operations.
-        Operation::Data | Operation::Download(_) => Value::Null,
+        Op::Data | Op::Download(_) | Op::DownloadKept(_) | Op::DownloadDefault | Op::DownloadEvent(_) => {
+            Value::Null
+        }
     }
 }

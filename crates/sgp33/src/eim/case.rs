@@ -25,6 +25,10 @@ pub enum Need {
     ActivationCode,
     /// A link with TLS 1.2.
     Tls12,
+    /// ESipa over CoAP.
+    Coap,
+    /// An eIM that sends packages to IPAs that listen.
+    Transfer,
 }
 
 impl fmt::Display for Need {
@@ -33,6 +37,8 @@ impl fmt::Display for Need {
             Self::Operator => "orders at the eIM",
             Self::ActivationCode => "an activation code",
             Self::Tls12 => "TLS 1.2",
+            Self::Coap => "CoAP",
+            Self::Transfer => "transfers by the eIM",
         })
     }
 }
@@ -54,6 +60,8 @@ impl Subject for EimUnderTest {
                     Need::Operator => self.operator.is_some(),
                     Need::ActivationCode => !self.codes.is_empty(),
                     Need::Tls12 => self.esipa_tls12.is_some(),
+                    Need::Coap => self.coap.is_some(),
+                    Need::Transfer => self.transfer.is_some(),
                 };
                 if !is_there {
                     return Err(Stop::needs(need));

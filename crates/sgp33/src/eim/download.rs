@@ -8,7 +8,7 @@ use rsp::sgp22::es10b::{AuthenticateServerRequest, PrepareDownloadRequest};
 use rsp::sgp22::{CancelSessionReason, CtxParams1};
 use rsp::sgp32::compact::{
     AuthenticateServerResponse, CancelSessionResponse, CompactAuthenticateResponseOk,
-    CompactPrepareDownloadResponseOk, PrepareDownloadResponse,
+    CompactCancelSessionResponseOk, CompactPrepareDownloadResponseOk, PrepareDownloadResponse,
 };
 use rsp::sgp32::esipa::{
     self, AuthenticateClientOkDp, AuthenticateClientRequest, AuthenticateClientResponse,
@@ -36,8 +36,8 @@ pub(crate) enum Form {
 pub(crate) struct Trigger {
     /// The trigger.
     pub(crate) request: ProfileDownloadTriggerRequest,
-    /// The activation code in it.
-    pub(crate) code: ActivationCode,
+    /// The activation code in it, or `None` if the eIM keeps it.
+    pub(crate) code: Option<ActivationCode>,
 }
 
 /// An authenticated server, and the session that it opened.
@@ -49,19 +49,36 @@ pub(crate) struct Session {
 }
 
 impl Testbed<'_> {
-    /// Registers the device, orders a download, and polls for its trigger.
+    /// Registers the device, orders an operation, and polls for the trigger of its download.
+    ///
+    /// # Errors
+    /// The eIM sends no trigger.
+    pub(crate) async fn trigger_of(
+        &mut self,
+        operation: Operation,
+    ) -> Result<ProfileDownloadTriggerRequest, Stop> {
+        self.ordered(&[operation]).await?;
+        match self.poll().await? {
+            GetEimPackageResponse::ProfileDownloadTriggerRequest(request) => Ok(request),
+            other => Err(Stop::failed(format!("GetEimPackage returned {other:?}, expected a trigger"))),
+        }
+    }
+
+    /// Returns the next activation code of the operator.
+    ///
+    /// # Errors
+    /// There is none.
+    fn ordered_code(&self) -> Result<String, Stop> {
+        Ok(self.eim.codes.next().ok_or_else(|| Stop::needs("an activation code"))?.to_owned())
+    }
+
+    /// Orders a download, and polls for its trigger.
     ///
     /// # Errors
     /// The eIM sends no trigger, or one with another activation code.
     pub(crate) async fn triggered(&mut self) -> Result<Trigger, Stop> {
-        let ordered = self.eim.codes.next().ok_or_else(|| Stop::needs("an activation code"))?.to_owned();
-        self.ordered(&[Operation::Download(ordered.clone())]).await?;
-        let request = match self.poll().await? {
-            GetEimPackageResponse::ProfileDownloadTriggerRequest(request) => request,
-            other => {
-                return Err(Stop::failed(format!("GetEimPackage returned {other:?}, expected a trigger")));
-            }
-        };
+        let ordered = self.ordered_code()?;
+        let request = self.trigger_of(Operation::Download(ordered.clone())).await?;
         let Some(ProfileDownloadData::ActivationCode(sent)) = &request.profile_download_data else {
             return Err(Stop::failed("the trigger has no activation code, although the IPA can use one"));
         };
@@ -72,7 +89,18 @@ impl Testbed<'_> {
         let expected = parsed(&ordered)?;
         equal("the address of the trigger", &code.smdp_address, &expected.smdp_address)?;
         equal("the MatchingID of the trigger", &code.matching_id, &expected.matching_id)?;
-        Ok(Trigger { request, code })
+        Ok(Trigger { request, code: Some(code) })
+    }
+
+    /// Orders a download whose activation code the eIM keeps, and polls for its trigger.
+    ///
+    /// # Errors
+    /// The eIM sends no trigger, or one with data.
+    pub(crate) async fn triggered_without_code(&mut self) -> Result<Trigger, Stop> {
+        let ordered = self.ordered_code()?;
+        let request = self.trigger_of(Operation::DownloadKept(ordered)).await?;
+        equal("profileDownloadData", &request.profile_download_data, &None)?;
+        Ok(Trigger { request, code: None })
     }
 
     /// Builds the InitiateAuthentication request for a trigger.
@@ -85,7 +113,7 @@ impl Testbed<'_> {
     ) -> Result<InitiateAuthenticationRequest, Stop> {
         Ok(InitiateAuthenticationRequest {
             euicc_challenge: self.es10().get_euicc_challenge().await.map_err(card_failed)?,
-            smdp_address: Some(trigger.code.smdp_address.to_string()),
+            smdp_address: trigger.code.as_ref().map(|code| code.smdp_address.to_string()),
             euicc_info1: Some(self.es10().get_euicc_info1().await.map_err(card_failed)?),
             eim_transaction_id: trigger.request.eim_transaction_id.clone(),
         })
@@ -121,7 +149,7 @@ impl Testbed<'_> {
             .during(FUNCTION)?;
         let id = signed.transaction_id.clone();
         let has_ctx_params1 = ok.ctx_params1.is_some();
-        let matching_id = Some(trigger.code.matching_id.clone());
+        let matching_id = trigger.code.as_ref().map(|code| code.matching_id.clone());
         let ctx_params1 =
             ok.ctx_params1.unwrap_or_else(|| Raw::new(CtxParams1::download(matching_id, device_info())));
         let request = AuthenticateServerRequest {
@@ -264,13 +292,19 @@ impl Testbed<'_> {
         &mut self,
         id: &TransactionId,
         sent_id: &TransactionId,
+        form: Form,
     ) -> Result<esipa::CancelSessionResponse, Stop> {
         let reason = CancelSessionReason::POSTPONED;
         let response = self.es10().cancel_session(id.clone(), reason).await.map_err(card_failed)?;
-        let request = CancelSessionRequest {
-            transaction_id: sent_id.clone(),
-            cancel_session_response: decoded::<CancelSessionResponse>(response.bytes())?,
+        let response = match decoded::<CancelSessionResponse>(response.bytes())? {
+            CancelSessionResponse::CancelSessionResponseOk(ok) if form == Form::Compact => {
+                let compact = CompactCancelSessionResponseOk::of(&ok, None);
+                CancelSessionResponse::CompactCancelSessionResponseOk(compact)
+            }
+            whole => whole,
         };
+        let request =
+            CancelSessionRequest { transaction_id: sent_id.clone(), cancel_session_response: response };
         self.call::<esipa::CancelSession>(&request, MessageFromIpa::CancelSessionRequest).await
     }
 }

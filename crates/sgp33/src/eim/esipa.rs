@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use rsp::der::Raw;
+use rsp::der::{Raw, tlv, tlv_bytes};
 use rsp::finding;
 use rsp::ids::{Eid, TransactionId};
 use rsp::sgp22::Function;
@@ -25,7 +25,7 @@ impl Testbed<'_> {
     /// # Errors
     /// There is no response.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Stop> {
-        Ok(world::send(&self.eim.esipa, request).await?)
+        Ok(world::send(&self.esipa, request).await?)
     }
 
     /// Builds the HTTP request of a function in the binding of the case.
@@ -35,11 +35,28 @@ impl Testbed<'_> {
         message: impl FnOnce(F::Request) -> MessageFromIpa,
     ) -> Request<Bytes> {
         let version = self.eim.version;
-        match self.binding {
+        let request = match self.binding {
             Binding::Json => esipa::json::request::<F>(version, USER_AGENT_IPAD, request),
             Binding::Asn1 => {
                 esipa::asn1::request(version, Version::V1_2, USER_AGENT_IPAD, &message(request.clone()))
             }
+        };
+        if self.adds_unknown { request.map(|body| self.with_unknown_element(&body)) } else { request }
+    }
+
+    /// Adds an element that no version of SGP.32 defines to the body of a request.
+    fn with_unknown_element(&self, body: &[u8]) -> Bytes {
+        match self.binding {
+            Binding::Json => {
+                let text = String::from_utf8_lossy(body);
+                text.replacen('{', r#"{"elementOfALaterVersion":[1,{"a":null}],"#, 1).into_bytes().into()
+            }
+            Binding::Asn1 => match tlv::split(body) {
+                Some((tag, contents)) => {
+                    tlv_bytes(tag, &[contents, &[0x9F, 0x7F, 0x01, 0x00]].concat()).into()
+                }
+                None => Bytes::copy_from_slice(body),
+            },
         }
     }
 

@@ -4,16 +4,19 @@
 mod api;
 mod case;
 mod cases;
+mod coap;
 mod device_data;
 mod download;
 mod esipa;
+mod operations;
 mod operator;
 mod subject;
 mod testbed;
+mod transfer;
 
 pub use api::Api;
 pub use case::{Case, Need, Run};
 pub use cases::table;
-pub use operator::{Operation, Operator};
-pub use subject::EimUnderTest;
+pub use operator::{Operation, Operator, OtherEim};
+pub use subject::{EimUnderTest, Transfer};
 pub use testbed::Testbed;

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use certs::Pki;
-use rsp::ids::Version;
+use coap::DialDatagrams;
+use rsp::ids::{Eid, Version};
 use rsp::sgp32::EimConfigurationData;
 use sgp23::CodeRotation;
-use world::{Link, World};
+use world::{BoxFuture, Fault, Link, World};
 
 use super::operator::Operator;
+
+/// Lets the eIM send the next package of a device to an IPA at this link, and ends when the eIM has
+/// processed the response. It is proprietary, because SGP.32 does not define when an eIM does it.
+pub type Transfer = Arc<dyn Fn(Eid, Link) -> BoxFuture<'static, Result<(), Fault>> + Send + Sync>;
 
 /// An eIM under test. Cases that need a field that is `None` or empty are not run.
 pub struct EimUnderTest {
@@ -19,6 +24,10 @@ pub struct EimUnderTest {
     pub esipa: Link,
     /// The same link, with TLS 1.2 only.
     pub esipa_tls12: Option<Link>,
+    /// The associations over CoAP: DTLS that trusts what the configuration says.
+    pub coap: Option<Arc<dyn DialDatagrams>>,
+    /// The transfer of packages to an IPA that listens.
+    pub transfer: Option<Transfer>,
     /// The operator of the eIM.
     pub operator: Option<Arc<dyn Operator>>,
     /// Activation codes of orders at an SM-DP+ that the eIM can reach, used in turn. An order must

@@ -2,14 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use certs::EuiccCredentials;
-use crypto::Curve;
+use certs::{EuiccCredentials, subject_public_key_info};
+use crypto::{Curve, SecretKey};
 use device::{DownloadOptions, Es10, EventSource, Lpa, LpaSettings};
 use euicc_sim::{Card, CardDescription};
 use rsp::activation_code::ActivationCode;
-use rsp::der::{Opaque, Raw};
+use rsp::der::{Null, Opaque, Raw};
 use rsp::ids::{Eid, Iccid, SmdpAddress};
-use rsp::sgp32::result::{DisableProfileResult, EnableProfileResult, EuiccPackageResultDataSigned};
+use rsp::sgp32::es10b::NotificationSearch;
+use rsp::sgp32::result::{
+    DisableProfileResult, EnableProfileResult, EuiccPackageResultDataSigned, EuiccPackageResultSigned,
+};
 use rsp::sgp32::{
     EimConfigurationData, EuiccPackageRequest, EuiccPackageResult, EuiccResultData, PendingNotification,
 };
@@ -18,12 +21,15 @@ use sgp23::{Binding, Findings, Stop, Variant, Verdict, minimal_package};
 use sm_dp::{ProfileOptions, SmDpPlus};
 use world::{Fault, Link, MemoryRecords, NullEvents, RamMemory, Random, SeededRandom, World};
 
-use super::operator::{Operation, Operator};
+use super::operator::{Operation, Operator, OtherEim};
 use super::subject::EimUnderTest;
 
 /// The address of the SM-DP+ from which the profiles of the tester's cards come. Only the tester
 /// reaches it.
 const SM_DP: &str = "smdpp.tester.example";
+
+/// The identifier and the host name of the other eIM.
+const OTHER_EIM: &str = "eim.other.example";
 
 /// The testbed of one case.
 pub struct Testbed<'a> {
@@ -35,6 +41,10 @@ pub struct Testbed<'a> {
     pub(crate) eid: Eid,
     /// Another EID, which is not registered.
     pub(crate) other_eid: Eid,
+    /// The link to the eIM: HTTPS, or CoAP in the cases of CoAP.
+    pub(super) esipa: Link,
+    /// True if each request has an element that no version of SGP.32 defines.
+    pub(super) adds_unknown: bool,
     /// Deviations of the eIM that do not fail the case.
     pub(crate) findings: &'a Findings,
     /// True if the eIM has the data of the device.
@@ -63,6 +73,8 @@ impl<'a> Testbed<'a> {
             binding: variant.binding,
             eid,
             other_eid: euicc("other eUICC")?.eid,
+            esipa: eim.esipa.clone(),
+            adds_unknown: false,
             findings: variant.findings,
             knows_data: false,
             lpa: Mutex::new(card(eim, &credentials, &eim.configuration, &sm_dp, &variant.random)?),
@@ -107,6 +119,28 @@ impl<'a> Testbed<'a> {
         self.lpa.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Creates the configuration of another eIM, with a key of its own.
+    pub(crate) fn other_eim(&self) -> OtherEim {
+        let random = self.random.branch("other eIM");
+        let key = SecretKey::generate(Curve::P256, &mut |octets| random.fill(octets)).public_key();
+        OtherEim {
+            eim_id: OTHER_EIM.to_owned(),
+            fqdn: Some(OTHER_EIM.to_owned()),
+            counter: Some(0),
+            public_key: Some(hex::encode_upper(subject_public_key_info(&key))),
+        }
+    }
+
+    /// Returns the eIMs with which the card is associated, as an order has them. The card does not
+    /// return counters.
+    ///
+    /// # Errors
+    /// The card fails.
+    pub(crate) async fn associated(&mut self) -> Result<Vec<OtherEim>, Stop> {
+        let eims = self.es10().get_eim_configuration_data().await.map_err(card_failed)?;
+        Ok(eims.iter().map(OtherEim::of).collect())
+    }
+
     /// Returns random octets of the case.
     fn random<const N: usize>(&self) -> [u8; N] {
         let mut octets = [0; N];
@@ -148,11 +182,19 @@ impl<'a> Testbed<'a> {
     /// # Errors
     /// The PKI has no keys of an SM-DP+.
     pub(crate) async fn installed(&mut self) -> Result<Iccid, Stop> {
+        self.installed_with(&ProfileOptions::default()).await
+    }
+
+    /// Installs a profile with these options.
+    ///
+    /// # Errors
+    /// The PKI has no keys of an SM-DP+.
+    pub(crate) async fn installed_with(&mut self, options: &ProfileOptions) -> Result<Iccid, Stop> {
         let number = u64::from_be_bytes(self.random()) % 100_000_000_000_000;
         let iccid = Iccid::with_luhn(&format!("8900{number:014}"))
             .map_err(|error| Stop::needs(format!("an ICCID: {error}")))?;
         let sm_dp = self.sm_dp.clone()?;
-        sm_dp.add_profile(&minimal_package(iccid, "SGP.33", &[]), &ProfileOptions::default()).await?;
+        sm_dp.add_profile(&minimal_package(iccid, "SGP.33", &[]), options).await?;
         let order = serde_json::from_value(serde_json::json!({ "iccid": iccid, "matchingId": iccid }))
             .map_err(|error| Stop::needs(format!("an order: {error}")))?;
         sm_dp.ensure_order(&order).await?;
@@ -203,6 +245,21 @@ impl<'a> Testbed<'a> {
         }
     }
 
+    /// Returns the sequence numbers of the results that the card keeps.
+    ///
+    /// # Errors
+    /// The card fails.
+    pub(crate) async fn results_on_card(&mut self) -> Result<Vec<i64>, Stop> {
+        let search = Some(NotificationSearch::EuiccPackageResults(Null));
+        match self.es10().retrieve_notifications_list(search).await.map_err(card_failed)? {
+            device::es10::RetrievedList::Notifications(_) => Ok(Vec::new()),
+            device::es10::RetrievedList::EuiccPackageResults(list) => {
+                let number = |entry: &Opaque<EuiccPackageResult>| entry.decode().ok()?.seq_number();
+                Ok(list.iter().filter_map(number).collect())
+            }
+        }
+    }
+
     /// Signs the same result data as another eUICC of the same manufacturer.
     ///
     /// # Errors
@@ -212,10 +269,36 @@ impl<'a> Testbed<'a> {
         result: &EuiccPackageResult,
     ) -> Result<Raw<EuiccPackageResult>, Stop> {
         let other = Euicc::random(&self.eim.pki, self.curve, self.random.branch("forger"))?;
+        self.signed_again(data_of(result)?.clone(), &other.credentials).await
+    }
+
+    /// Changes the data of a result, and signs them with the key of the card.
+    ///
+    /// # Errors
+    /// The result has no data.
+    pub(crate) async fn changed_result(
+        &mut self,
+        result: &EuiccPackageResult,
+        change: impl FnOnce(&mut EuiccPackageResultDataSigned),
+    ) -> Result<Raw<EuiccPackageResult>, Stop> {
+        let mut data = data_of(result)?.clone();
+        change(&mut data);
+        let credentials = self.credentials.clone();
+        self.signed_again(data, &credentials).await
+    }
+
+    async fn signed_again(
+        &mut self,
+        data: EuiccPackageResultDataSigned,
+        credentials: &EuiccCredentials,
+    ) -> Result<Raw<EuiccPackageResult>, Stop> {
         let token = self.token().await?;
-        let mut signed = signed_part(result)?.clone();
-        let octets = signed.signed_octets(token);
-        signed.euicc_sign_epr = other.credentials.euicc.key.sign(&octets).as_bytes().to_vec();
+        let mut signed = EuiccPackageResultSigned {
+            euicc_package_result_data_signed: Raw::new(data),
+            euicc_sign_epr: Vec::new(),
+        };
+        let signature = credentials.euicc.key.sign(&signed.signed_octets(token));
+        signed.euicc_sign_epr = signature.as_bytes().to_vec();
         Ok(Raw::new(EuiccPackageResult::EuiccPackageResultSigned(signed)))
     }
 }
@@ -260,9 +343,7 @@ fn card(
 ///
 /// # Errors
 /// The result is an error.
-pub(crate) fn signed_part(
-    result: &EuiccPackageResult,
-) -> Result<&rsp::sgp32::result::EuiccPackageResultSigned, Stop> {
+pub(crate) fn signed_part(result: &EuiccPackageResult) -> Result<&EuiccPackageResultSigned, Stop> {
     match result {
         EuiccPackageResult::EuiccPackageResultSigned(signed) => Ok(signed),
         _ => Err(Stop::needs("a result that the eUICC signed")),

@@ -24,6 +24,14 @@ pub enum Need {
     Feature(usize),
     /// The eIM of the tester can present another TLS key.
     AnotherKey,
+    /// The IPA calls the eIM over HTTPS.
+    Https,
+    /// The IPA calls the eIM over CoAP.
+    Coap,
+    /// The tester has another eIM.
+    AnotherEim,
+    /// The tester can take the service away from the device.
+    Service,
 }
 
 impl fmt::Display for Need {
@@ -35,6 +43,10 @@ impl fmt::Display for Need {
                 write!(f, "{} in ipaFeatures", name.unwrap_or_default())
             }
             Self::AnotherKey => f.write_str("another TLS key"),
+            Self::Https => f.write_str("an IPA that uses HTTPS"),
+            Self::Coap => f.write_str("an IPA that uses CoAP"),
+            Self::AnotherEim => f.write_str("another eIM"),
+            Self::Service => f.write_str("a device that loses its service"),
         }
     }
 }
@@ -53,9 +65,15 @@ impl Subject for IpaUnderTest {
         Box::pin(async move {
             let mut testbed = Testbed::begin(self).await?;
             for need in &case.needs {
-                if let Need::Feature(feature) = need
-                    && !testbed.features().await?.contains(feature)
-                {
+                let is_there = match need {
+                    Need::Feature(feature) => testbed.features().await?.contains(feature),
+                    Need::Https => !self.known().is_coap,
+                    Need::Coap => self.known().is_coap,
+                    Need::AnotherEim => self.other.is_some(),
+                    // The case itself tries it.
+                    Need::AnotherKey | Need::Service => true,
+                };
+                if !is_there {
                     return Err(Stop::needs(need));
                 }
             }

@@ -12,6 +12,6 @@ mod testbed;
 
 pub use case::{Case, Need, Run};
 pub use cases::table;
-pub use subject::{Device, IpaUnderTest};
+pub use subject::{AnotherEim, Device, IpaUnderTest};
 pub use tap::{Call, Function, Tap};
 pub use testbed::Testbed;

@@ -21,6 +21,21 @@ pub trait Device: Send + Sync {
     /// Presents a TLS certificate with another key in all connections to the eIM, or the correct
     /// one again. Returns false if this is not possible.
     fn present_another_key(&self, is_other: bool) -> bool;
+
+    /// Takes the service away from the enabled profile, or returns the device to the place and the
+    /// time at which it returns from the Fallback Profile. Returns false if this is not possible.
+    fn set_service(&self, is_available: bool) -> bool {
+        let _ = is_available;
+        false
+    }
+}
+
+/// Another eIM of the tester, with which the first one associates the eUICC.
+pub struct AnotherEim {
+    /// The eIM. The device reaches it through the tap.
+    pub eim: Eim,
+    /// The tap in front of it.
+    pub tap: Tap,
 }
 
 /// An IPA under test, with the servers that it uses.
@@ -32,6 +47,8 @@ pub struct IpaUnderTest {
     pub eim: Eim,
     /// The tap in front of the eIM.
     pub tap: Tap,
+    /// Another eIM. Cases of several eIMs are not run without it.
+    pub other: Option<AnotherEim>,
     /// The SM-DP+ for downloads.
     pub sm_dp: SmDpPlus,
     /// The address of the SM-DP+ for the device and for the eIM.
@@ -51,6 +68,8 @@ pub struct IpaUnderTest {
 pub struct KnownDevice {
     /// The EID in its polls.
     pub eid: Option<Eid>,
+    /// True if its first poll arrived over CoAP.
+    pub is_coap: bool,
     /// The bits of ipaFeatures.
     pub features: Option<Vec<usize>>,
     /// The profiles that the tester has installed.
@@ -76,5 +95,9 @@ impl<D: Device + ?Sized> Device for Arc<D> {
 
     fn present_another_key(&self, is_other: bool) -> bool {
         (**self).present_another_key(is_other)
+    }
+
+    fn set_service(&self, is_available: bool) -> bool {
+        (**self).set_service(is_available)
     }
 }

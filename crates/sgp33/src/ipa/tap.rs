@@ -1,17 +1,20 @@
-//! A link in front of an eIM that records the calls of an IPA, and loses or replaces messages.
+//! A link in front of an eIM that records the calls of an IPA, and loses or replaces messages. Over
+//! CoAP it also records the messages of the IPA, and loses replies.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use coap::Datagrams;
+use coap::message::Message;
 use http::{HeaderMap, Request, Response, StatusCode};
-use rsp::der::Asn1;
+use rsp::der::{Asn1, tlv, tlv_bytes};
 use rsp::sgp32::esipa::{
     self, EimPackageResult, GetEimPackageRequest, HandleNotificationRequest, MessageFromIpa,
 };
-use world::{Link, LinkFault, LinkFaultKind, link_from};
+use world::{BoxFuture, Link, LinkFault, LinkFaultKind, link_from};
 
-/// Maximum number of calls in the record. A device that repeats a call without end must not fill
-/// the memory.
+/// Maximum number of calls and of datagrams in the record. A device that repeats a call without end
+/// must not fill the memory.
 const MAX_CALLS: usize = 1000;
 
 /// A tap. Clones share their state.
@@ -22,6 +25,10 @@ pub struct Tap(Arc<Mutex<State>>);
 struct State {
     calls: Vec<Call>,
     interventions: Vec<Intervention>,
+    /// The datagrams of the IPA over CoAP.
+    datagrams: Vec<Bytes>,
+    /// The number of datagrams to the IPA that are lost.
+    lost_replies: u32,
 }
 
 /// A call of an IPA.
@@ -29,6 +36,8 @@ struct State {
 pub struct Call {
     /// The function.
     pub function: Function,
+    /// True if the call arrived over CoAP, which has no headers.
+    pub is_coap: bool,
     /// The headers of the request.
     pub headers: HeaderMap,
     /// The body of the request.
@@ -72,6 +81,8 @@ pub(super) enum Act {
     DamagePackage,
     /// The package in the response is replaced by one of a later version.
     ReplaceByUnknownPackage,
+    /// The response gets an element that no version of SGP.32 defines.
+    AddUnknownElement,
 }
 
 impl Function {
@@ -162,8 +173,32 @@ impl Tap {
         Some(intervention.act)
     }
 
-    /// Wraps an eIM.
+    /// Returns the messages of the IPA over CoAP so far.
+    pub(super) fn messages(&self) -> Vec<Message> {
+        self.state().datagrams.iter().filter_map(|datagram| Message::decode(datagram).ok()).collect()
+    }
+
+    /// Loses the next datagram to the IPA.
+    pub(super) fn lose_reply(&self) {
+        self.state().lost_replies = 1;
+    }
+
+    /// Wraps an association of the eIM with an IPA.
+    pub fn association(&self, inner: Arc<dyn Datagrams>) -> Arc<dyn Datagrams> {
+        Arc::new(Association { inner, tap: self.clone() })
+    }
+
+    /// Wraps an eIM that IPAs call over HTTPS.
     pub fn over(&self, eim: Link) -> Link {
+        self.wrap(eim, false)
+    }
+
+    /// Wraps an eIM that IPAs call over CoAP.
+    pub fn over_coap(&self, eim: Link) -> Link {
+        self.wrap(eim, true)
+    }
+
+    fn wrap(&self, eim: Link, is_coap: bool) -> Link {
         let tap = self.clone();
         link_from(tower::service_fn(move |request: Request<Bytes>| {
             let (tap, eim) = (tap.clone(), eim.clone());
@@ -175,7 +210,7 @@ impl Tap {
                 let answer = match tap.take(function) {
                     Some(Act::LoseRequest) => Err(lost()),
                     Some(Act::LoseAnswer) => world::send(&eim, request).await.and_then(|_| Err(lost())),
-                    Some(act @ (Act::DamagePackage | Act::ReplaceByUnknownPackage)) => {
+                    Some(act) => {
                         let answer = world::send(&eim, request).await;
                         answer.map(|answer| replaced(answer, act, is_json))
                     }
@@ -184,7 +219,7 @@ impl Tap {
                 let status = answer.as_ref().ok().map(Response::status);
                 let mut state = tap.state();
                 if state.calls.len() < MAX_CALLS {
-                    state.calls.push(Call { function, headers, body, status });
+                    state.calls.push(Call { function, is_coap, headers, body, status });
                 }
                 answer
             }
@@ -192,9 +227,10 @@ impl Tap {
     }
 }
 
-/// Replaces the package in the response of GetEimPackage.
+/// Replaces the package in the response of GetEimPackage, or adds an element to any response.
 fn replaced(answer: Response<Bytes>, act: Act, is_json: bool) -> Response<Bytes> {
     let body: &'static [u8] = match (act, is_json) {
+        (Act::AddUnknownElement, _) => return answer.map(|body| with_unknown_element(&body, is_json)),
         // EuiccPackageRequest without elements.
         (Act::DamagePackage, false) => &[0xBF, 0x4F, 3, 0xBF, 0x51, 0],
         (Act::DamagePackage, true) => br#"{"euiccPackageRequest":"v1EA"}"#,
@@ -203,4 +239,49 @@ fn replaced(answer: Response<Bytes>, act: Act, is_json: bool) -> Response<Bytes>
         (_, true) => br#"{"packageOfALaterVersion":"v34DgAEA"}"#,
     };
     answer.map(|_| Bytes::from_static(body))
+}
+
+/// Adds an element to the end of a response: of the chosen alternative, if the response is a CHOICE
+/// of constructed elements. Codes are unchanged.
+fn with_unknown_element(body: &Bytes, is_json: bool) -> Bytes {
+    if is_json {
+        let text = String::from_utf8_lossy(body);
+        return text.replacen('{', r#"{"elementOfALaterVersion":[1,{"a":null}],"#, 1).into_bytes().into();
+    }
+    let added = || -> Option<Vec<u8>> {
+        let (outer, alternative) = tlv::split(body)?;
+        let (tag, contents) = tlv::split(alternative).filter(|(tag, _)| tag.is_constructed())?;
+        let contents = [contents, &[0x9F, 0x7F, 0x01, 0x00]].concat();
+        Some(tlv_bytes(outer, &tlv_bytes(tag, &contents)))
+    };
+    added().map_or_else(|| body.clone(), Bytes::from)
+}
+
+/// An association whose messages are recorded and lost.
+struct Association {
+    inner: Arc<dyn Datagrams>,
+    tap: Tap,
+}
+
+impl Datagrams for Association {
+    fn send(&self, datagram: Bytes) -> BoxFuture<'_, Result<(), LinkFault>> {
+        let is_lost = {
+            let mut state = self.tap.state();
+            let is_lost = state.lost_replies > 0;
+            state.lost_replies = state.lost_replies.saturating_sub(1);
+            is_lost
+        };
+        if is_lost { Box::pin(std::future::ready(Ok(()))) } else { self.inner.send(datagram) }
+    }
+
+    fn receive(&self) -> BoxFuture<'_, Result<Bytes, LinkFault>> {
+        Box::pin(async {
+            let datagram = self.inner.receive().await?;
+            let mut state = self.tap.state();
+            if state.datagrams.len() < MAX_CALLS {
+                state.datagrams.push(datagram.clone());
+            }
+            Ok(datagram)
+        })
+    }
 }

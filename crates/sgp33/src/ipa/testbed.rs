@@ -10,6 +10,7 @@ use http::{Method, Request};
 use rsp::der::Asn1;
 use rsp::ids::{Eid, Iccid, TransactionId};
 use rsp::sgp22::es8plus::{FinalResult, ProfileInstallationResult};
+use rsp::sgp22::es10c::{ProfileInfo, ProfileInfoListResponse};
 use rsp::sgp32::esipa::EimPackageResult;
 use rsp::sgp32::ipa_data::{
     IpaEuiccData, IpaEuiccDataResponse, ProfileDownloadTriggerResult, ProfileDownloadTriggerResultData,
@@ -40,12 +41,16 @@ impl<'a> Testbed<'a> {
             Some(eid) => eid,
             None => {
                 ipa.device.run().await?;
-                let polled = ipa.tap.calls().iter().find_map(Call::poll);
-                let eid = polled.ok_or_else(|| Stop::needs("a device that polls the eIM"))?.eid_value;
+                let calls = ipa.tap.calls();
+                let polled = calls.iter().find_map(|call| Some((call.poll()?.eid_value, call.is_coap)));
+                let (eid, is_coap) = polled.ok_or_else(|| Stop::needs("a device that polls the eIM"))?;
                 if ipa.eim.device(eid).await?.is_none() {
                     ipa.eim.register(&NewDevice::new(eid)).await?;
                 }
-                ipa.known().eid = Some(eid);
+                {
+                    let mut known = ipa.known();
+                    (known.eid, known.is_coap) = (Some(eid), is_coap);
+                }
                 ipa.tap.clear();
                 eid
             }
@@ -61,6 +66,9 @@ impl<'a> Testbed<'a> {
     pub(super) async fn conclude(&self) -> Verdict {
         self.ipa.tap.end_interventions();
         self.ipa.device.present_another_key(false);
+        if let Some(other) = &self.ipa.other {
+            other.tap.end_interventions();
+        }
         for id in &self.placed {
             if self.ended(id).await?.is_none() {
                 let mut request = Request::new(Bytes::new());
@@ -199,15 +207,30 @@ impl<'a> Testbed<'a> {
     /// # Errors
     /// The eIM refuses the order.
     pub(super) async fn order_download(&mut self, kept_by_eim: bool) -> Result<(Iccid, TransactionId), Stop> {
+        self.order_download_of(kept_by_eim, None).await
+    }
+
+    /// Orders the download of a new profile. The eIM refuses a profile with another ICCID than the
+    /// expected one, if there is one. Returns the ICCID of the profile.
+    ///
+    /// # Errors
+    /// The eIM refuses the order.
+    pub(super) async fn order_download_of(
+        &mut self,
+        kept_by_eim: bool,
+        expected: Option<Iccid>,
+    ) -> Result<(Iccid, TransactionId), Stop> {
         let number = u64::from(u32::from_be_bytes(self.ipa.world.random()));
         let package = (self.ipa.package)(number)?;
-        let iccid = self.ipa.sm_dp.add_profile(&package, &ProfileOptions::default()).await?;
+        // Any profile can be the Fallback Profile.
+        let options = ProfileOptions { fallback_allowed: true, ..ProfileOptions::default() };
+        let iccid = self.ipa.sm_dp.add_profile(&package, &options).await?;
         let order = serde_json::json!({ "iccid": iccid, "matchingId": iccid });
         let order = serde_json::from_value(order)
             .map_err(|error| Stop::needs(format!("an order at the SM-DP+: {error}")))?;
         self.ipa.sm_dp.ensure_order(&order).await?;
         let source = DownloadSource::ActivationCode(format!("1${}${iccid}", self.ipa.sm_dp_address));
-        let download = Download { source, kept_by_eim, iccid: None, policy_rules_allowed: false };
+        let download = Download { source, kept_by_eim, iccid: expected, policy_rules_allowed: false };
         Ok((iccid, self.order(Package::Download(download)).await?))
     }
 
@@ -307,14 +330,37 @@ impl Testbed<'_> {
     /// The SM-DP+ does not know of it.
     pub(super) async fn expect_installed_at_sm_dp(&self, iccid: Iccid) -> Verdict {
         for _ in 0..=self.ipa.retries {
-            let orders = self.ipa.sm_dp.orders().await?;
-            let state = orders.into_iter().find(|order| order.iccid == iccid).map(|order| order.state);
-            if state == Some(ProfileState::Installed) {
+            if self.is_installed_at_sm_dp(iccid).await? {
                 return Ok(());
             }
             self.run().await?;
         }
         Err(Stop::failed("the SM-DP+ has no result of the installation"))
+    }
+
+    /// True if the SM-DP+ knows that the profile is installed.
+    ///
+    /// # Errors
+    /// The records of the SM-DP+ fail.
+    pub(super) async fn is_installed_at_sm_dp(&self, iccid: Iccid) -> Result<bool, Stop> {
+        let orders = self.ipa.sm_dp.orders().await?;
+        Ok(orders.iter().any(|order| order.iccid == iccid && order.state == ProfileState::Installed))
+    }
+
+    /// Returns the enabled profile, as the eUICC lists it.
+    ///
+    /// # Errors
+    /// There is no list.
+    pub(super) async fn enabled(&mut self) -> Result<Option<Iccid>, Stop> {
+        let results = self.executed(&[ProfileOperation::ListProfileInfo {}]).await?;
+        let [EuiccResultData::ListProfileInfoResult(ProfileInfoListResponse::ProfileInfoListOk(list))] =
+            results.as_slice()
+        else {
+            return Err(Stop::failed(format!("the results are {results:?}, expected a list of profiles")));
+        };
+        let is_enabled =
+            |profile: &&ProfileInfo| profile.profile_state == Some(rsp::sgp22::ProfileState::ENABLED);
+        Ok(list.iter().find(is_enabled).and_then(|profile| profile.iccid))
     }
 }
 

@@ -1,17 +1,20 @@
 //! Cases of ESep, the packages for the eUICC: SGP.32 section 2.11.1.1. The card of the tester
 //! verifies the signature, the EID and the counter.
 
-use rsp::sgp32::result::{DeleteProfileResult, DisableProfileResult, EnableProfileResult};
-use rsp::sgp32::{Eco, EuiccPackage, EuiccPackageRequest, EuiccResultData, Psmo};
-use sgp23::{Stop, Verdict, ensure, equal};
+use rsp::sgp32::EuiccResultData;
+use rsp::sgp32::result::{
+    ConfigureImmediateEnableResult, DeleteProfileResult, DisableProfileResult, EnableProfileResult,
+    SetFallbackAttributeResult, UnsetFallbackAttributeResult,
+};
+use sgp23::{ensure, equal};
+use sm_dp::ProfileOptions;
 
 use super::PROFILE_ENABLE;
 use crate::eim::case::{Case, Need, Run, run};
 use crate::eim::operator::Operation;
-use crate::eim::testbed::data_of;
+use crate::eim::testbed::card_failed;
 
 const PSMO: &str = "2.11.1.1, 2.11.1.1.3, 3.4";
-const ECO: &str = "2.11.1.1, 2.11.1.1.2.2, 3.5.2";
 
 pub(super) fn cases() -> Vec<Case> {
     let case =
@@ -38,19 +41,33 @@ pub(super) fn cases() -> Vec<Case> {
             profile_change(&[Change::Enable, Change::Disable]),
         ),
         case("ESep.Delete", PSMO, "a profile is deleted", profile_change(&[Change::Delete])),
-        case("ESep.ListProfileInfo", PSMO, "the profiles are listed", listing()),
         case(
-            "ESep.GetRAT",
+            "ESep.Enable",
             PSMO,
-            "the Rules Authorisation Table is read",
-            simple(&[Operation::Rat], |result| matches!(result, EuiccResultData::GetRatResult(_))),
+            "a profile is enabled with the permission to roll back",
+            profile_change(&[Change::Enable, Change::EnableAnotherWithRollback]),
         ),
         case(
-            "ESep.ListEim",
-            ECO,
-            "the associated eIMs are listed",
-            simple(&[Operation::ListEims], |result| matches!(result, EuiccResultData::ListEimResult(_))),
+            "ESep.SetFallbackAttribute",
+            "2.11.1.1.3, 3.6",
+            "the Fallback Attribute is set",
+            fallback(false),
         ),
+        case(
+            "ESep.UnsetFallbackAttribute",
+            "2.11.1.1.3, 3.6",
+            "the Fallback Attribute is unset",
+            fallback(true),
+        ),
+        case(
+            "ESep.ConfigureImmediateEnable",
+            "2.11.1.1.3",
+            "the immediate enabling is allowed",
+            immediate_enable(),
+        ),
+        case("ESep.SetDefaultDpAddress", "2.11.1.1.3", "the default SM-DP+ is set", default_smdp()),
+        case("ESep.ListProfileInfo", PSMO, "the profiles are listed", listing()),
+        case("ESep.GetRAT", PSMO, "the Rules Authorisation Table is read", rat()),
         case("ESep", "2.11.1.1", "two operations are in one package, in the order of the order", both()),
         case("ESep", "2.11.1.1", "eimId and eidValue are those of the eIM and the eUICC", addressed()),
         case("ESep", "2.11.1.1", "the signature covers the association token", token()),
@@ -62,6 +79,7 @@ pub(super) fn cases() -> Vec<Case> {
 enum Change {
     Enable,
     EnableAnother,
+    EnableAnotherWithRollback,
     Disable,
     Delete,
 }
@@ -72,13 +90,11 @@ fn profile_change(changes: &'static [Change]) -> Run {
         testbed.register().await?;
         let (first, second) = (testbed.installed().await?, testbed.installed().await?);
         for change in changes {
+            let enabled = EuiccResultData::EnableResult(EnableProfileResult::OK);
             let (operation, expected) = match change {
-                Change::Enable => {
-                    (Operation::Enable(first), EuiccResultData::EnableResult(EnableProfileResult::OK))
-                }
-                Change::EnableAnother => {
-                    (Operation::Enable(second), EuiccResultData::EnableResult(EnableProfileResult::OK))
-                }
+                Change::Enable => (Operation::Enable(first), enabled),
+                Change::EnableAnother => (Operation::Enable(second), enabled),
+                Change::EnableAnotherWithRollback => (Operation::EnableWithRollback(second), enabled),
                 Change::Disable => {
                     (Operation::Disable(first), EuiccResultData::DisableResult(DisableProfileResult::OK))
                 }
@@ -86,14 +102,43 @@ fn profile_change(changes: &'static [Change]) -> Run {
                     (Operation::Delete(first), EuiccResultData::DeleteResult(DeleteProfileResult::OK))
                 }
             };
-            let operations = [operation];
-            testbed.order(&operations).await?;
-            let package = testbed.package().await?;
-            expect_operations(&package, &operations)?;
-            let result = testbed.deliver(&package).await?;
-            equal("the result of the eUICC", &results_of(&result)?, &vec![expected])?;
+            testbed.expect_result(operation, expected).await?;
         }
         testbed.expect_no_package().await
+    })
+}
+
+/// Sets the Fallback Attribute of a profile whose metadata allow it, and unsets it again.
+fn fallback(is_unset: bool) -> Run {
+    run!(|testbed| {
+        testbed.register().await?;
+        let options = ProfileOptions { fallback_allowed: true, ..ProfileOptions::default() };
+        let iccid = testbed.installed_with(&options).await?;
+        let set = EuiccResultData::SetFallbackAttributeResult(SetFallbackAttributeResult::OK);
+        testbed.expect_result(Operation::SetFallback(iccid), set).await?;
+        if is_unset {
+            let unset = EuiccResultData::UnsetFallbackAttributeResult(UnsetFallbackAttributeResult::OK);
+            testbed.expect_result(Operation::UnsetFallback, unset).await?;
+        }
+        testbed.expect_no_package().await
+    })
+}
+
+fn immediate_enable() -> Run {
+    run!(|testbed| {
+        testbed.register().await?;
+        let expected = EuiccResultData::ConfigureImmediateEnableResult(ConfigureImmediateEnableResult::OK);
+        testbed.expect_result(Operation::ImmediateEnable, expected).await
+    })
+}
+
+fn default_smdp() -> Run {
+    run!(|testbed| {
+        testbed.register().await?;
+        let address = "smdpp.default.example".to_owned();
+        testbed.performed(&[Operation::DefaultSmdp(address.clone())]).await?;
+        let addresses = testbed.es10().get_euicc_configured_addresses().await.map_err(card_failed)?;
+        equal("the default SM-DP+ of the eUICC", &addresses.default_dp_address, &Some(address))
     })
 }
 
@@ -101,27 +146,19 @@ fn listing() -> Run {
     run!(|testbed| {
         testbed.register().await?;
         testbed.installed().await?;
-        testbed.order(&[Operation::List]).await?;
-        let package = testbed.package().await?;
-        expect_operations(&package, &[Operation::List])?;
-        let result = testbed.deliver(&package).await?;
-        let results = results_of(&result)?;
+        let results = testbed.performed(&[Operation::List]).await?;
         ensure(matches!(results.as_slice(), [EuiccResultData::ListProfileInfoResult(_)]), || {
             format!("the result of the eUICC is {results:?}, expected a list of profiles")
         })
     })
 }
 
-/// Orders operations, and checks the only result of the eUICC.
-fn simple(operations: &'static [Operation], is_expected: fn(&EuiccResultData) -> bool) -> Run {
+fn rat() -> Run {
     run!(|testbed| {
-        testbed.ordered(operations).await?;
-        let package = testbed.package().await?;
-        expect_operations(&package, operations)?;
-        let result = testbed.deliver(&package).await?;
-        let results = results_of(&result)?;
-        ensure(matches!(results.as_slice(), [only] if is_expected(only)), || {
-            format!("the result of the eUICC is {results:?}")
+        testbed.register().await?;
+        let results = testbed.performed(&[Operation::Rat]).await?;
+        ensure(matches!(results.as_slice(), [EuiccResultData::GetRatResult(_)]), || {
+            format!("the result of the eUICC is {results:?}, expected the table")
         })?;
         testbed.expect_no_package().await
     })
@@ -129,12 +166,9 @@ fn simple(operations: &'static [Operation], is_expected: fn(&EuiccResultData) ->
 
 fn both() -> Run {
     run!(|testbed| {
+        testbed.register().await?;
         let operations = [Operation::Rat, Operation::List];
-        testbed.ordered(&operations).await?;
-        let package = testbed.package().await?;
-        expect_operations(&package, &operations)?;
-        let result = testbed.deliver(&package).await?;
-        let count = results_of(&result)?.len();
+        let count = testbed.performed(&operations).await?.len();
         equal("the number of results", &count, &operations.len())
     })
 }
@@ -157,52 +191,4 @@ fn token() -> Run {
         let package = testbed.package().await?;
         testbed.deliver(&package).await.map(|_| ())
     })
-}
-
-/// Checks the operations of a package.
-///
-/// # Errors
-/// The package has others.
-pub(super) fn expect_operations(package: &EuiccPackageRequest, expected: &[Operation]) -> Verdict {
-    let found: Result<Vec<_>, Stop> = match &package.euicc_package_signed.euicc_package {
-        EuiccPackage::PsmoList(list) => {
-            list.iter().map(|entry| entry.decode().map_err(invalid).and_then(|psmo| of_psmo(&psmo))).collect()
-        }
-        EuiccPackage::EcoList(list) => {
-            list.iter().map(|entry| entry.decode().map_err(invalid).and_then(|eco| of_eco(&eco))).collect()
-        }
-    };
-    equal("the operations of the package", &found?.as_slice(), &expected)
-}
-
-fn invalid(error: rsp::der::DecodeError) -> Stop {
-    Stop::failed(format!("an operation of the package: {error}"))
-}
-
-fn of_psmo(psmo: &Psmo) -> Result<Operation, Stop> {
-    Ok(match psmo {
-        Psmo::Enable(it) => Operation::Enable(it.iccid),
-        Psmo::Disable(it) => Operation::Disable(it.iccid),
-        Psmo::Delete(it) => Operation::Delete(it.iccid),
-        Psmo::ListProfileInfo(_) => Operation::List,
-        Psmo::GetRat(_) => Operation::Rat,
-        other => {
-            return Err(Stop::failed(format!(
-                "the package has an operation that was not ordered: {other:?}"
-            )));
-        }
-    })
-}
-
-fn of_eco(eco: &Eco) -> Result<Operation, Stop> {
-    match eco {
-        Eco::ListEim(_) => Ok(Operation::ListEims),
-        other => Err(Stop::failed(format!("the package has an operation that was not ordered: {other:?}"))),
-    }
-}
-
-/// Returns the results of the operations.
-fn results_of(result: &rsp::sgp32::EuiccPackageResult) -> Result<Vec<EuiccResultData>, Stop> {
-    let decoded = data_of(result)?.euicc_result.iter().map(|entry| entry.decode().map(|it| it.into_value()));
-    decoded.collect::<Result<_, _>>().map_err(|error| Stop::needs(format!("readable results: {error}")))
 }

@@ -1,11 +1,14 @@
 //! The table of cases, with one file for each function.
 
+mod coap;
 mod downloads;
+mod eim_changes;
 mod euicc_packages;
 mod get_eim_package;
 mod handle_notification;
 mod http;
 mod provide_eim_package_result;
+mod transfer_eim_package;
 
 use super::case::Case;
 
@@ -16,11 +19,14 @@ const PROFILE_ENABLE: &str = "5.2.1 TC_eIM_ProfileEnable_TLS_eIM_Pkg_Retrieval";
 pub fn table() -> Vec<Case> {
     [
         euicc_packages::cases(),
+        eim_changes::cases(),
         get_eim_package::cases(),
         provide_eim_package_result::cases(),
         handle_notification::cases(),
+        transfer_eim_package::cases(),
         downloads::cases(),
         http::cases(),
+        coap::cases(),
     ]
     .into_iter()
     .flatten()

@@ -6,7 +6,9 @@ use rsp::sgp32::esipa::{
     EimPackageResult, EimPackageResultErrorCode, EimPackageResultResponseError, EprAndNotifications,
     GetEimPackageResponse, ProvideEimPackageResultError, ProvideEimPackageResultResponse,
 };
+use rsp::sgp32::ipa_data::IpaEuiccDataRequest;
 use rsp::sgp32::notification::PendingNotificationList;
+use rsp::sgp32::result::EuiccPackageResultDataSigned;
 use sgp23::{During, Stop, Verdict, ensure, equal};
 
 use crate::eim::case::{Case, Need, Run, run};
@@ -35,6 +37,32 @@ pub(super) fn cases() -> Vec<Case> {
             invalid_signature(),
         ),
         case("2.11.2.1, 5.14.6", "a result of another eUICC is not acknowledged", another_euicc()),
+        case(
+            "2.11.2.1, 3.3.1",
+            "a result with the counter of another package is not acknowledged",
+            changed_result(|data| data.counter_value += 1),
+        ),
+        case(
+            "2.11.2.1, 3.3.1",
+            "a result for another eIM is not acknowledged",
+            changed_result(|data| data.eim_id.push('x')),
+        ),
+        case(
+            "2.11.2.1",
+            "a result with an unknown eimTransactionId does not end the order",
+            wrong_transaction(Wrong::Result),
+        ),
+        case(
+            "2.11.2.2",
+            "data with an unknown eimTransactionId do not end the order",
+            wrong_transaction(Wrong::Data),
+        ),
+        case(
+            "6.3.2.7",
+            "a report of the IPA with an unknown eimTransactionId does not end the order",
+            wrong_transaction(Wrong::Report),
+        ),
+        case(CLAUSE, "unknown elements of a later version are ignored", unknown_elements()),
         case(CLAUSE, "a result for an EID that is not registered is refused: eidNotFound", unknown_eid()),
         case("3.3.1, 5.14.6", "the notifications in a result are acknowledged with it", notifications()),
         case("2.11.2.1", "the error that an eUICC signed is accepted", signed_error()),
@@ -94,6 +122,63 @@ fn invalid_signature() -> Run {
         }
         let forged = Raw::new(EuiccPackageResult::EuiccPackageResultSigned(signed));
         expect_refusal(testbed, &forged, &result).await
+    })
+}
+
+/// Delivers a result with other data and a valid signature.
+fn changed_result(change: fn(&mut EuiccPackageResultDataSigned)) -> Run {
+    run!(|testbed| {
+        let result = executed(testbed).await?;
+        let forged = testbed.changed_result(&result, change).await?;
+        expect_refusal(testbed, &forged, &result).await
+    })
+}
+
+/// A result with an identifier that the eIM has not issued.
+#[derive(Clone, Copy)]
+enum Wrong {
+    Result,
+    Data,
+    Report,
+}
+
+fn wrong_transaction(wrong: Wrong) -> Run {
+    run!(|testbed| {
+        testbed.register().await?;
+        testbed.expect_no_package().await?;
+        let operation = if matches!(wrong, Wrong::Data) { Operation::Data } else { Operation::List };
+        testbed.order(&[operation]).await?;
+        let sent = testbed.poll().await?;
+        let id = Some(Testbed::unknown_transaction());
+        let result = match (wrong, &sent) {
+            (Wrong::Result, GetEimPackageResponse::EuiccPackageRequest(package)) => {
+                let result = testbed.execute(package).await?;
+                of_euicc(&testbed.changed_result(&result, |data| data.eim_transaction_id = id).await?)
+            }
+            (Wrong::Data, GetEimPackageResponse::IpaEuiccDataRequest(request)) => {
+                let request = IpaEuiccDataRequest { eim_transaction_id: id, ..request.clone() };
+                testbed.data(&request).await?
+            }
+            (Wrong::Report, _) => {
+                EimPackageResult::EimPackageResultResponseError(EimPackageResultResponseError {
+                    eim_transaction_id: id,
+                    eim_package_result_error_code: EimPackageResultErrorCode::UNDEFINED_ERROR,
+                })
+            }
+            (_, other) => return Err(Stop::failed(format!("the eIM sent {other:?}, another package"))),
+        };
+        // The eIM may refuse or acknowledge it: no order is meant.
+        testbed.provide(result).await?;
+        equal("the next package", &testbed.poll().await?, &sent)
+    })
+}
+
+fn unknown_elements() -> Run {
+    run!(|testbed| {
+        let result = executed(testbed).await?;
+        testbed.adds_unknown = true;
+        acknowledged(&testbed.provide(of_euicc(&result)).await?)?;
+        testbed.expect_no_package().await
     })
 }
 

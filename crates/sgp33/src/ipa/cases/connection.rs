@@ -14,10 +14,13 @@ const POLL: &str = "ESipa.GetEimPackage";
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        case("HTTP", "6.1", "each request has the User-Agent of an IPA", headers(user_agent)),
-        case("HTTP", "6.3, 6.4", "each request has X-Admin-Protocol", headers(protocol)),
-        case("HTTP", "6.3, 6.4", "each request has the Content-Type of its binding", headers(content_type)),
+        case("HTTP", "6.1", "each request has the User-Agent of an IPA", headers(user_agent))
+            .need(Need::Https),
+        case("HTTP", "6.3, 6.4", "each request has X-Admin-Protocol", headers(protocol)).need(Need::Https),
+        case("HTTP", "6.3, 6.4", "each request has the Content-Type of its binding", headers(content_type))
+            .need(Need::Https),
         case("TLS", "2.11.1.1.1, 6.1", "an eIM with another TLS key gets no request", another_key())
+            .need(Need::Https)
             .need(Need::AnotherKey),
         case(POLL, "3.1.1.1", "the IPA polls again after a request that was lost", lost(Act::LoseRequest)),
         case(

@@ -3,7 +3,7 @@
 use ::eim::records::{DataElement, Outcome};
 use rsp::sgp32::EuiccResultData;
 use rsp::sgp32::esipa::EimPackageResultErrorCode;
-use sgp23::{Stop, ensure, equal};
+use sgp23::{During, Stop, ensure, equal};
 
 use super::case;
 use crate::ipa::case::{Case, Run, run};
@@ -39,6 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(RESULT, "3.3.1", "a result that did not arrive is kept, and delivered later", kept_result()),
         case(RESULT, "2.11.1.4, 3.3.1", "an acknowledged result is removed from the eUICC", removed_result()),
+        case(PACKAGE, "5.14.5", "unknown elements of a later version are ignored", unknown_elements()),
         case(
             RESULT,
             "3.3.1, 6.3.2.7",
@@ -151,6 +152,15 @@ fn removed_result() -> Run {
         let data = testbed.data(&[DataElement::EuiccPackageResults]).await?;
         let kept = data.euicc_package_result_list.unwrap_or_default().len();
         equal("the number of results on the eUICC", &kept, &0)
+    })
+}
+
+fn unknown_elements() -> Run {
+    run!(|testbed| {
+        testbed.intervene(&[Function::GetEimPackage], Act::AddUnknownElement, u32::MAX);
+        let id = testbed.order_list().await?;
+        testbed.delivered_results(&id).await.during("EuiccPackageRequest")?;
+        testbed.data(&[DataElement::EuiccInfo1]).await.map(|_| ())
     })
 }
 

@@ -1,6 +1,7 @@
 //! IPAs that violate the standard: the IPA of this project, whose messages are changed on their
 //! way. It uses the ASN.1 binding.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -11,21 +12,24 @@ use rsp::sgp32::esipa::{
     EimAcknowledgements, EimPackageResult, MessageFromEim, MessageFromIpa, ProvideEimPackageResultRequest,
     ProvideEimPackageResultResponse, SequenceNumber, asn1,
 };
-use rsp::sgp32::ipa_data::IpaEuiccDataResponse;
-use world::{Link, LinkFault, LinkFaultKind, link_from};
+use rsp::sgp32::ipa_data::{IpaEuiccDataResponse, ProfileDownloadTriggerResultData};
+use sgp33::ipa::IpaUnderTest;
+use world::{BoxFuture, Link};
 
-use crate::support::Changes;
+use super::support::{Changes, under_test};
+use crate::coap_changes;
+use crate::links::{answering, lost, requesting, responding, with_header};
 
-/// A violation, and the cases that must fail because of it.
-pub(crate) struct Violation {
-    pub(crate) what: &'static str,
-    pub(crate) changes: Changes,
-    /// A text that each case contains in its function or title.
-    pub(crate) fails: &'static [&'static str],
+type Violation = crate::Violation<IpaUnderTest>;
+
+fn of_device(what: &'static str, changes: Changes, fails: &'static [&'static str]) -> Violation {
+    let begin =
+        Box::new(move || -> BoxFuture<'static, _> { Box::pin(std::future::ready(under_test(changes))) });
+    Violation { what, begin, fails }
 }
 
 fn of_eim(what: &'static str, eim: fn(Link) -> Link, fails: &'static [&'static str]) -> Violation {
-    Violation { what, changes: Changes { eim, ..Changes::default() }, fails }
+    of_device(what, Changes { eim, ..Changes::default() }, fails)
 }
 
 pub(crate) fn all() -> Vec<Violation> {
@@ -45,11 +49,11 @@ pub(crate) fn all() -> Vec<Violation> {
             |link| with_header(link, "content-type", Some("text/plain")),
             &["Content-Type"],
         ),
-        Violation {
-            what: "any TLS key is accepted",
-            changes: Changes { checks_key: false, ..Changes::default() },
-            fails: &["another TLS key"],
-        },
+        of_device(
+            "any TLS key is accepted",
+            Changes { checks_key: false, ..Changes::default() },
+            &["another TLS key"],
+        ),
         of_eim(
             "after a loss nothing is sent again",
             silent_after_a_loss,
@@ -98,20 +102,52 @@ pub(crate) fn all() -> Vec<Violation> {
             &["a package that cannot be decoded", "a package of an unknown kind"],
         ),
         of_eim(
+            "responses with an unknown element are refused",
+            strict,
+            &["unknown elements of a later version"],
+        ),
+        of_eim(
+            "failed downloads are not reported",
+            without_failures,
+            &["a profile whose metadata the eIM refuses"],
+        ),
+        of_device(
+            "only the first eIM is polled",
+            Changes { other: silent, ..Changes::default() },
+            &["an added eIM is polled", "each of two eIMs"],
+        ),
+        of_device(
+            "each eIM gets all messages, whatever the associations of the eUICC",
+            Changes { is_mirrored: true, ..Changes::default() },
+            &["a deleted eIM is not polled", "each of two eIMs"],
+        ),
+        of_eim("the cause of a change is not reported", without_causes, &["ES10b.ExecuteFallbackMechanism"]),
+        of_device(
+            "requests over CoAP are not confirmable",
+            Changes::of_coap(Some(coap_changes::not_confirmable)),
+            &["each request is a confirmable POST"],
+        ),
+        of_device(
+            "a request that is repeated over CoAP has another message ID",
+            Changes::of_coap(Some(coap_changes::forgetful)),
+            &["a request whose reply was lost is repeated"],
+        ),
+        of_device(
+            "only the first block of a response is fetched",
+            Changes::of_coap(Some(coap_changes::without_block2)),
+            &["a response with several blocks"],
+        ),
+        of_eim(
             "nothing is downloaded through the eIM",
             without_indirect_download,
             &["a profile is downloaded through the eIM"],
         ),
-        Violation {
-            what: "the SM-DP+ gets no notification",
-            changes: Changes { sm_dp: without_notifications, ..Changes::default() },
-            fails: &["a profile is downloaded from the SM-DP+", "the notification of a change"],
-        },
+        of_device(
+            "the SM-DP+ gets no notification",
+            Changes { sm_dp: without_notifications, ..Changes::default() },
+            &["a profile is downloaded from the SM-DP+", "the notification of a change"],
+        ),
     ]
-}
-
-fn lost(why: &str) -> LinkFault {
-    LinkFault::new(LinkFaultKind::Reset, "eIM", why)
 }
 
 fn acknowledgement(numbers: Vec<i64>) -> Response<Bytes> {
@@ -142,59 +178,24 @@ fn number_in(request: &Request<Bytes>) -> Option<i64> {
     }
 }
 
-/// Answers some requests in place of the eIM.
-fn answering(
-    link: Link,
-    answer: impl Fn(&Request<Bytes>) -> Option<Result<Response<Bytes>, LinkFault>> + Clone + Send + Sync + 'static,
-) -> Link {
-    link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let (link, answer) = (link.clone(), answer(&request));
-        async move {
-            match answer {
-                Some(answer) => answer,
-                None => world::send(&link, request).await,
-            }
-        }
-    }))
-}
-
-fn with_header(link: Link, name: &'static str, value: Option<&'static str>) -> Link {
-    link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-        let link = link.clone();
-        let _ = request.headers_mut().remove(name);
-        if let Some(value) = value {
-            request.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
-        async move { world::send(&link, request).await }
-    }))
-}
-
 fn silent_after_a_loss(link: Link) -> Link {
-    let is_silent = Arc::new(Mutex::new(false));
-    link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let (link, is_silent) = (link.clone(), Arc::clone(&is_silent));
-        async move {
-            if *is_silent.lock().unwrap() {
-                return Err(lost("the IPA is silent"));
-            }
-            let answer = world::send(&link, request).await;
-            *is_silent.lock().unwrap() = answer.is_err();
-            answer
-        }
-    }))
+    let is_silent = Arc::new(AtomicBool::default());
+    let lossy = Arc::clone(&is_silent);
+    let link = responding(link, move |_, answer| {
+        lossy.fetch_or(answer.is_err(), Ordering::Relaxed);
+        answer
+    });
+    answering(link, move |_| is_silent.load(Ordering::Relaxed).then(|| Err(lost("the IPA is silent"))))
 }
 
 /// Changes the results that are delivered.
 fn with_result(link: Link, change: fn(EimPackageResult) -> EimPackageResult) -> Link {
-    link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-        let link = link.clone();
-        if let Some(mut provided) = result_in(&request) {
+    requesting(link, move |request| {
+        if let Some(mut provided) = result_in(request) {
             provided.eim_package_result = change(provided.eim_package_result);
-            let message = MessageFromIpa::ProvideEimPackageResult(provided);
-            *request.body_mut() = message.to_der().into();
+            *request.body_mut() = MessageFromIpa::ProvideEimPackageResult(provided).to_der().into();
         }
-        async move { world::send(&link, request).await }
-    }))
+    })
 }
 
 fn without_info2(link: Link) -> Link {
@@ -267,30 +268,20 @@ fn once(link: Link) -> Link {
 }
 
 fn forgetful(link: Link) -> Link {
-    link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let link = link.clone();
-        async move {
-            let number = number_in(&request);
-            match (world::send(&link, request).await, number) {
-                (Err(_), Some(number)) => Ok(acknowledgement(vec![number])),
-                (answer, _) => answer,
-            }
-        }
-    }))
+    responding(link, |request, answer| match (answer, number_in(request)) {
+        (Err(_), Some(number)) => Ok(acknowledgement(vec![number])),
+        (answer, _) => answer,
+    })
 }
 
 fn without_acknowledgements(link: Link) -> Link {
-    link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let link = link.clone();
-        async move {
-            let is_result = number_in(&request).is_some();
-            let mut response = world::send(&link, request).await?;
-            if is_result {
-                *response.body_mut() = Bytes::from_static(&[0xBF, 0x50, 2, 0x30, 0]);
-            }
-            Ok::<_, LinkFault>(response)
+    responding(link, |request, answer| {
+        let mut response = answer?;
+        if number_in(request).is_some() {
+            *response.body_mut() = Bytes::from_static(&[0xBF, 0x50, 2, 0x30, 0]);
         }
-    }))
+        Ok(response)
+    })
 }
 
 fn without_reports(link: Link) -> Link {
@@ -299,6 +290,38 @@ fn without_reports(link: Link) -> Link {
             Some(Ok(acknowledgement(vec![])))
         }
         _ => None,
+    })
+}
+
+fn strict(link: Link) -> Link {
+    responding(link, |_, answer| {
+        let response = answer?;
+        let is_unknown = response.body().windows(4).any(|octets| octets == [0x9F, 0x7F, 0x01, 0x00]);
+        if is_unknown { Err(lost("the IPA does not understand the response")) } else { Ok(response) }
+    })
+}
+
+fn without_failures(link: Link) -> Link {
+    answering(link, |request| match result_in(request)?.eim_package_result {
+        EimPackageResult::ProfileDownloadTriggerResult(result) => {
+            use ProfileDownloadTriggerResultData::ProfileDownloadError;
+            let is_failure = matches!(result.profile_download_trigger_result_data, ProfileDownloadError(_));
+            is_failure.then(|| Err(lost("no report")))
+        }
+        _ => None,
+    })
+}
+
+fn silent(link: Link) -> Link {
+    answering(link, |_| Some(Err(lost("the IPA does not poll this eIM"))))
+}
+
+fn without_causes(link: Link) -> Link {
+    requesting(link, |request| {
+        if let Ok(MessageFromIpa::GetEimPackageRequest(mut poll)) = MessageFromIpa::from_der(request.body()) {
+            (poll.notify_state_change, poll.state_change_cause) = (None, None);
+            *request.body_mut() = MessageFromIpa::GetEimPackageRequest(poll).to_der().into();
+        }
     })
 }
 

@@ -2,37 +2,40 @@
 //! or with an operator that does something else. The messages are those of the ASN.1 binding.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use rsp::der::{Asn1, Raw, tlv};
+use rsp::der::{Asn1, Null, Raw, tlv};
 use rsp::ids::Eid;
 use rsp::sgp32::esipa::{
     AuthenticateClientError, AuthenticateClientResponse, CancelSessionError, CancelSessionOk,
     CancelSessionResponse, EimPackageError, EmptyResponse, GetBoundProfilePackageError,
     GetBoundProfilePackageResponse, GetEimPackageResponse, InitiateAuthenticationError,
     InitiateAuthenticationResponse, MessageFromEim, ProvideEimPackageResultError,
-    ProvideEimPackageResultResponse, asn1,
+    ProvideEimPackageResultResponse, TransferEimPackageResponse, asn1,
 };
 use rsp::sgp32::ipa_data::ProfileDownloadData;
 use rsp::sgp32::{EuiccPackageRequest, EuiccPackageSigned};
 use sgp33::eim::{EimUnderTest, Operation, Operator};
-use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind, link_from};
+use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind};
 
-use crate::support::{signing_key, under_test};
+use super::support::{signing_key, under_test};
+use crate::coap_changes;
+use crate::links::{answering, requesting, responding};
 
-/// A violation, and the cases that must fail because of it.
-pub(crate) struct Violation {
-    pub(crate) what: &'static str,
-    pub(crate) begin: fn() -> BoxFuture<'static, EimUnderTest>,
-    /// A text that each case contains in its function or title.
-    pub(crate) fails: &'static [&'static str],
+type Violation = crate::Violation<EimUnderTest>;
+
+/// Creates a violation of CoAP.
+macro_rules! of_coap {
+    ($what:literal, $changes:expr, $fails:expr) => {
+        Violation { what: $what, begin: Box::new(|| Box::pin(with_coap($changes))), fails: &$fails }
+    };
 }
 
 macro_rules! violation {
     ($what:literal, $wrap:expr, $fails:expr) => {
-        Violation { what: $what, begin: || Box::pin(under_test($wrap)), fails: &$fails }
+        Violation { what: $what, begin: Box::new(|| Box::pin(under_test($wrap))), fails: &$fails }
     };
 }
 
@@ -47,6 +50,7 @@ pub(crate) fn all() -> Vec<Violation> {
                 "a profile is enabled in place of another one",
                 "a profile is disabled",
                 "a profile is deleted",
+                "with the permission to roll back",
                 "the profiles are listed",
                 "the Rules Authorisation Table is read",
                 "the associated eIMs are listed",
@@ -56,6 +60,11 @@ pub(crate) fn all() -> Vec<Violation> {
             "packages are signed without the association token",
             |link| signed(link, |signed| signed, true),
             ["the signature covers the association token"]
+        ),
+        violation!(
+            "packages are signed with the first key, although it was replaced",
+            |link| signed(link, |signed| signed, true),
+            ["the eIM replaces its key"]
         ),
         violation!(
             "packages have the EID of another eUICC",
@@ -77,12 +86,19 @@ pub(crate) fn all() -> Vec<Violation> {
         violation!("a repeated package has another counter", recounting, ["a package is repeated unchanged"]),
         Violation {
             what: "the eIM sends other operations than those ordered",
-            begin: || Box::pin(with_other_operations()),
+            begin: Box::new(|| Box::pin(with_other_operations())),
             fails: &[
                 "ESep.Enable",
                 "ESep.Disable",
                 "ESep.Delete",
                 "ESep.ListProfileInfo",
+                "ESep.SetFallbackAttribute",
+                "ESep.UnsetFallbackAttribute",
+                "ESep.ConfigureImmediateEnable",
+                "ESep.SetDefaultDpAddress",
+                "ESep.AddEim",
+                "ESep.UpdateEim",
+                "ESep.DeleteEim",
                 "ESep.ListEim",
                 "two operations are in one package",
                 "orders are delivered in sequence",
@@ -100,12 +116,12 @@ pub(crate) fn all() -> Vec<Violation> {
         ),
         violation!(
             "a request with an optional element is refused",
-            |link| refusing(link, |request| contains(request, &[0x80, 0x00, 0x81])),
+            |link| refusing(link, |request| contains(request.body(), &[0x80, 0x00, 0x81])),
             ["a state change and the registered network can be reported"]
         ),
         violation!(
             "a request with an unknown element is refused",
-            |link| refusing(link, |request| contains(request, &[0x9F, 0x7F])),
+            |link| refusing(link, |request| contains(request.body(), &[0x9F, 0x7F])),
             ["unknown elements of a later version are ignored"]
         ),
         // ProvideEimPackageResult.
@@ -115,7 +131,12 @@ pub(crate) fn all() -> Vec<Violation> {
                 ProvideEimPackageResultResponse::EimAcknowledgements(_) => EMPTY,
                 other => other,
             }),
-            ["a result is acknowledged by", "a repeated result", "the notifications in a result"]
+            [
+                "a result is acknowledged by",
+                "a repeated result",
+                "ProvideEimPackageResult: the notifications in a result",
+                "CoAP: a package is delivered"
+            ]
         ),
         violation!(
             "each result is accepted",
@@ -126,6 +147,8 @@ pub(crate) fn all() -> Vec<Violation> {
             [
                 "a result with an invalid signature",
                 "a result of another eUICC",
+                "a result with the counter of another package",
+                "a result for another eIM",
                 "a result for an EID that is not registered"
             ]
         ),
@@ -144,28 +167,44 @@ pub(crate) fn all() -> Vec<Violation> {
             |link| replying(link, PROVIDE, refuse_if(|request| contains(request, &[0xBF, 0x52]))),
             ["requested data of the device"]
         ),
+        violation!(
+            "a result ends the first order, whatever its eimTransactionId",
+            without_transactions,
+            ["with an unknown eimTransactionId does not end", "with an unknown eimTransactionId do not end"]
+        ),
+        // TransferEimPackage.
+        Violation {
+            what: "nothing is transferred",
+            begin: Box::new(|| Box::pin(without_transfers())),
+            fails: &["ESipa.TransferEimPackage"],
+        },
+        Violation {
+            what: "the results of transferred packages are not acknowledged",
+            begin: Box::new(|| Box::pin(without_transferred_acknowledgements())),
+            fails: &[
+                "a package is sent, and its result is acknowledged",
+                "TransferEimPackage: the notifications in a result",
+            ],
+        },
         // HandleNotification.
         violation!(
             "HandleNotification is not implemented",
-            |link| refusing(link, |request| request.starts_with(&NOTIFY)),
+            |link| refusing(link, |request| request.body().starts_with(&NOTIFY)),
             [
                 "a result is accepted with HTTP 204",
                 "ESipa.HandleNotification: a notification is accepted",
                 "a compact notification is accepted",
+                "HandleNotification is answered with 2.04",
                 "with compact forms"
             ]
         ),
         violation!(
             "each notification is accepted",
-            |link| changing(
-                link,
-                |request| request,
-                |request, response| {
-                    if request.body().starts_with(&NOTIFY) {
-                        *response.status_mut() = StatusCode::NO_CONTENT;
-                    }
+            |link| changing(link, |request, response| {
+                if request.body().starts_with(&NOTIFY) {
+                    *response.status_mut() = StatusCode::NO_CONTENT;
                 }
-            ),
+            }),
             ["a notification with an invalid signature"]
         ),
         // Downloads.
@@ -180,6 +219,21 @@ pub(crate) fn all() -> Vec<Violation> {
                 other => other,
             }),
             ["a download is triggered with its activation code"]
+        ),
+        violation!(
+            "triggers have no source",
+            |link| with_source(link, |_| None),
+            ["a download from the default SM-DP+", "the download of an event"]
+        ),
+        violation!(
+            "triggers have an activation code that the eIM keeps",
+            |link| with_source(link, |source| {
+                source.or(Some(ProfileDownloadData::ActivationCode("1$other.example$CODE".to_owned())))
+            }),
+            [
+                "a download whose activation code the eIM keeps",
+                "the profile of an activation code that the eIM keeps"
+            ]
         ),
         violation!(
             "the signature of the server is changed",
@@ -217,27 +271,23 @@ pub(crate) fn all() -> Vec<Violation> {
         ),
         violation!(
             "CancelSession has no effect",
-            |link| answering(link, |request| request.starts_with(&CANCEL).then(|| {
+            |link| answering(link, |request| request.body().starts_with(&CANCEL).then(|| {
                 let done = CancelSessionResponse::Ok(CancelSessionOk {});
-                asn1_response(&MessageFromEim::CancelSessionResponse(done))
+                Ok(asn1_response(&MessageFromEim::CancelSessionResponse(done)))
             })),
-            ["a cancelled session is ended"]
+            ["a cancelled session is ended", "cancelled in the compact form"]
         ),
         // HTTP and TLS.
         violation!(
             "responses have no X-Admin-Protocol",
-            |link| changing(
-                link,
-                |request| request,
-                |_, response| {
-                    response.headers_mut().remove("x-admin-protocol");
-                }
-            ),
+            |link| changing(link, |_, response| {
+                response.headers_mut().remove("x-admin-protocol");
+            }),
             ["the response has the binding's Content-Type"]
         ),
         violation!(
             "the Content-Type is compared octet for octet",
-            |link| refusing_request(link, |request| {
+            |link| refusing(link, |request| {
                 let content_type = request.headers().get(header::CONTENT_TYPE);
                 content_type.is_none_or(|value| value != asn1::CONTENT_TYPE)
             }),
@@ -245,46 +295,31 @@ pub(crate) fn all() -> Vec<Violation> {
         ),
         violation!(
             "the Content-Type is ignored",
-            |link| changing(
-                link,
-                |mut request| {
-                    let correct = HeaderValue::from_static(asn1::CONTENT_TYPE);
-                    request.headers_mut().insert(header::CONTENT_TYPE, correct);
-                    request
-                },
-                |_, _| {}
-            ),
+            |link| requesting(link, |request| {
+                let correct = HeaderValue::from_static(asn1::CONTENT_TYPE);
+                request.headers_mut().insert(header::CONTENT_TYPE, correct);
+            }),
             ["a request with another Content-Type is not executed"]
         ),
         violation!(
             "only the IPA in the device is accepted",
-            |link| refusing_request(link, |request| {
+            |link| refusing(link, |request| {
                 !request.headers()[header::USER_AGENT].as_bytes().starts_with(b"gsma-rsp-ipad")
             }),
             ["a User-Agent of an IPA in the eUICC"]
         ),
         violation!(
             "each path is that of ESipa",
-            |link| changing(
-                link,
-                |mut request| {
-                    *request.uri_mut() = asn1::PATH.parse().unwrap();
-                    request
-                },
-                |_, _| {}
-            ),
+            |link| requesting(link, |request| {
+                *request.uri_mut() = asn1::PATH.parse().unwrap();
+            }),
             ["an unknown path is not found"]
         ),
         violation!(
             "each method is POST",
-            |link| changing(
-                link,
-                |mut request| {
-                    *request.method_mut() = Method::POST;
-                    request
-                },
-                |_, _| {}
-            ),
+            |link| requesting(link, |request| {
+                *request.method_mut() = Method::POST;
+            }),
             ["only POST requests are executed"]
         ),
         violation!(
@@ -301,9 +336,21 @@ pub(crate) fn all() -> Vec<Violation> {
         ),
         Violation {
             what: "TLS 1.2 is refused",
-            begin: || Box::pin(without_tls12()),
+            begin: Box::new(|| Box::pin(without_tls12())),
             fails: &["TLS 1.2 is accepted"],
         },
+        // CoAP.
+        of_coap!(
+            "responses over CoAP have other codes",
+            coap_changes::other_codes(),
+            ["has the code 2.05", "is answered with 2.04", "is refused with 4.02", "is answered with 4.04"]
+        ),
+        of_coap!(
+            "blocks have the largest size",
+            coap_changes::without_block2(),
+            ["are transferred in small blocks"]
+        ),
+        of_coap!("a repeated request is executed again", coap_changes::forgetful(), ["a repeated datagram"]),
     ]
 }
 
@@ -333,67 +380,30 @@ fn asn1_response(message: &impl Asn1) -> Response<Bytes> {
     response
 }
 
-/// Answers some requests without the eIM.
-fn answering_request(
-    link: Link,
-    answer: impl Fn(&Request<Bytes>) -> Option<Response<Bytes>> + Clone + Send + Sync + 'static,
-) -> Link {
-    link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let (link, answer) = (link.clone(), answer(&request));
-        async move {
-            match answer {
-                Some(answer) => Ok::<_, LinkFault>(answer),
-                None => world::send(&link, request).await,
-            }
-        }
-    }))
-}
-
-fn answering(
-    link: Link,
-    answer: impl Fn(&[u8]) -> Option<Response<Bytes>> + Clone + Send + Sync + 'static,
-) -> Link {
-    answering_request(link, move |request| answer(request.body()))
-}
-
 fn refusing_with(link: Link, status: StatusCode, is_refused: fn(&Request<Bytes>) -> bool) -> Link {
-    answering_request(link, move |request| {
+    answering(link, move |request| {
         is_refused(request).then(|| {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = status;
-            response
+            Ok(response)
         })
     })
 }
 
-fn refusing_request(link: Link, is_refused: fn(&Request<Bytes>) -> bool) -> Link {
+fn refusing(link: Link, is_refused: fn(&Request<Bytes>) -> bool) -> Link {
     refusing_with(link, StatusCode::BAD_REQUEST, is_refused)
 }
 
-fn refusing(link: Link, is_refused: fn(&[u8]) -> bool) -> Link {
-    answering_request(link, move |request| {
-        is_refused(request.body()).then(|| {
-            let mut response = Response::new(Bytes::new());
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-            response
-        })
-    })
-}
-
-/// Changes requests and responses.
+/// Changes responses.
 fn changing(
     link: Link,
-    before: fn(Request<Bytes>) -> Request<Bytes>,
-    after: impl Fn(&Request<Bytes>, &mut Response<Bytes>) + Clone + Send + Sync + 'static,
+    change: impl Fn(&Request<Bytes>, &mut Response<Bytes>) + Clone + Send + Sync + 'static,
 ) -> Link {
-    link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let (link, after, request) = (link.clone(), after.clone(), before(request));
-        async move {
-            let mut response = world::send(&link, request.clone()).await?;
-            after(&request, &mut response);
-            Ok::<_, LinkFault>(response)
-        }
-    }))
+    responding(link, move |request, answer| {
+        let mut response = answer?;
+        change(request, &mut response);
+        Ok(response)
+    })
 }
 
 /// Changes the reply of a function.
@@ -402,17 +412,68 @@ fn replying<R: Asn1>(
     function: [u8; 2],
     change: impl Fn(&[u8], R) -> R + Clone + Send + Sync + 'static,
 ) -> Link {
-    changing(
-        link,
-        |request| request,
-        move |request, response| {
-            if request.body().starts_with(&function)
-                && let Ok(reply) = R::from_der(response.body())
-            {
-                *response.body_mut() = change(request.body(), reply).to_der().into();
-            }
-        },
-    )
+    changing(link, move |request, response| {
+        if request.body().starts_with(&function)
+            && let Ok(reply) = R::from_der(response.body())
+        {
+            *response.body_mut() = change(request.body(), reply).to_der().into();
+        }
+    })
+}
+
+/// Changes the sources of downloads.
+fn with_source(link: Link, change: fn(Option<ProfileDownloadData>) -> Option<ProfileDownloadData>) -> Link {
+    replying(link, POLL, move |_, reply: GetEimPackageResponse| match reply {
+        GetEimPackageResponse::ProfileDownloadTriggerRequest(mut trigger) => {
+            trigger.profile_download_data = change(trigger.profile_download_data);
+            GetEimPackageResponse::ProfileDownloadTriggerRequest(trigger)
+        }
+        other => other,
+    })
+}
+
+/// Returns no further package after a result with the unknown identifier of the tester.
+fn without_transactions(link: Link) -> Link {
+    let is_over = Arc::new(AtomicBool::default());
+    changing(link, move |request, response| {
+        let request = request.body();
+        if request.starts_with(&PROVIDE) && contains(request, &[0xA5; 16]) {
+            is_over.store(true, Ordering::Relaxed);
+        }
+        if request.starts_with(&POLL) && is_over.load(Ordering::Relaxed) {
+            let none = GetEimPackageResponse::EimPackageError(EimPackageError::NO_EIM_PACKAGE_AVAILABLE);
+            *response.body_mut() = none.to_der().into();
+        }
+    })
+}
+
+/// The messages over CoAP are changed.
+async fn with_coap(changes: coap_changes::Changes) -> EimUnderTest {
+    let mut eim = under_test(|link| link).await;
+    eim.coap = eim.coap.map(|dial| coap_changes::changed(dial, changes));
+    eim
+}
+
+async fn without_transfers() -> EimUnderTest {
+    let mut eim = under_test(|link| link).await;
+    eim.transfer = Some(Arc::new(|_, _| Box::pin(std::future::ready(Ok(())))));
+    eim
+}
+
+/// The IPA gets no acknowledgements.
+async fn without_transferred_acknowledgements() -> EimUnderTest {
+    let mut eim = under_test(|link| link).await;
+    let transfer = eim.transfer.take().unwrap();
+    eim.transfer = Some(Arc::new(move |eid, ipa| {
+        let ipa = answering(ipa, |request| {
+            contains(request.body(), &[0xBF, 0x53]).then(|| {
+                let received = TransferEimPackageResponse::EimPackageReceived(Null);
+                Ok(Response::new(received.to_der().into()))
+            })
+        });
+        transfer(eid, ipa)
+    }));
+    eim
 }
 
 /// Refuses some results.
@@ -511,8 +572,7 @@ async fn with_other_operations() -> EimUnderTest {
 
 async fn without_tls12() -> EimUnderTest {
     let mut eim = under_test(|link| link).await;
-    eim.esipa_tls12 = Some(link_from(tower::service_fn(|_| {
-        std::future::ready(Err(LinkFault::new(LinkFaultKind::Tls, "eIM", "protocol version")))
-    })));
+    let fault = || LinkFault::new(LinkFaultKind::Tls, "eIM", "protocol version");
+    eim.esipa_tls12 = Some(answering(eim.esipa.clone(), move |_| Some(Err(fault()))));
     eim
 }
