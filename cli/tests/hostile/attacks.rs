@@ -24,9 +24,10 @@ use crate::{
 /// Last octets of the addresses of hostile clients.
 const SOURCES: std::ops::Range<u8> = 2..10;
 /// Handshakes at a time, as the test shares the processor with the servers.
-const MAX_HANDSHAKES: usize = 32;
+pub(crate) const MAX_HANDSHAKES: usize = 32;
 
-fn source(number: usize) -> u8 {
+/// Returns the last octet of the address of this hostile client.
+pub(crate) fn source(number: usize) -> u8 {
     SOURCES.clone().nth(number % SOURCES.len()).unwrap()
 }
 
@@ -92,6 +93,8 @@ impl Silence {
                 Self::new("one octet", None, b"\0", b""),
                 Self::new("slow PDU", None, b"\0\0\x10\0\0\0\0\x09\0\0\0\0\0\0\0\x01", b"a"),
             ],
+            // `Datagrams` has the attacks on a UDP port.
+            Honest::Coap(_) => Vec::new(),
             Honest::Card => vec![
                 Self::new("silent", None, "", b""),
                 Self::new("one octet", None, b"\0", b""),
@@ -158,7 +161,7 @@ impl Body for Unfinished {
 
 fn request<B>(call: &HttpCall, uri: String, body: B) -> Request<B> {
     let builder = Request::builder().method(call.method).uri(uri);
-    let builder = call.headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, value));
+    let builder = call.headers.iter().fold(builder, |builder, (name, value)| builder.header(name, value));
     builder.body(body).unwrap()
 }
 

@@ -3,7 +3,9 @@
 
 use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
 
+use bytes::Bytes;
 use certs::{Certificate, Credential};
+use http::{Request, Response};
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslVersion};
 use rustls::{
     ClientConfig, RootCertStore, SignatureScheme,
@@ -128,7 +130,7 @@ impl PskClient {
 pub(crate) struct HttpCall {
     pub(crate) method: &'static str,
     pub(crate) path: String,
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
@@ -138,18 +140,36 @@ impl HttpCall {
     }
 
     pub(crate) fn post(path: impl Into<String>, content_type: impl Into<String>, body: String) -> Self {
-        let headers = vec![("Content-Type", content_type.into())];
+        let headers = vec![("Content-Type".to_owned(), content_type.into())];
         Self { method: "POST", path: path.into(), headers, body }
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+    /// Converts a POST request with text in its headers and its body.
+    pub(crate) fn of(request: &Request<Bytes>) -> Self {
+        let headers = request.headers().iter();
+        Self {
+            method: "POST",
+            path: request.uri().path().to_owned(),
+            headers: headers
+                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+                .collect(),
+            body: String::from_utf8(request.body().to_vec()).unwrap(),
+        }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    /// Sends the request over `stream`, which the server then closes. Returns the HTTP status and
-    /// the response.
-    pub(crate) async fn send(&self, mut stream: impl Stream) -> io::Result<(u16, String)> {
+    /// Returns the call with only those headers that have another name.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(other, _)| other != name);
+        self
+    }
+
+    /// Sends the request over `stream`, which the server then closes.
+    pub(crate) async fn send(&self, mut stream: impl Stream) -> io::Result<Response<Bytes>> {
         let Self { method, path, headers, body } = self;
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let request = format!(
@@ -161,10 +181,27 @@ impl HttpCall {
         stream.flush().await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
-        let text = String::from_utf8_lossy(&answer).into_owned();
-        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok((status.ok_or(io::ErrorKind::UnexpectedEof)?, text))
+        response(&answer)
     }
+}
+
+/// Parses an HTTP/1.1 response whose body is not chunked.
+fn response(octets: &[u8]) -> io::Result<Response<Bytes>> {
+    const END: &[u8] = b"\r\n\r\n";
+    let end = octets.windows(END.len()).position(|it| it == END).ok_or(io::ErrorKind::UnexpectedEof)?;
+    let head = String::from_utf8_lossy(&octets[..end]);
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+    let headers = lines.filter_map(|line| line.split_once(": "));
+    headers
+        .fold(Response::builder().status(status), |builder, (name, value)| builder.header(name, value))
+        .body(Bytes::copy_from_slice(&octets[end + END.len()..]))
+        .map_err(io::Error::other)
+}
+
+/// Describes a response for the output of a test.
+pub(crate) fn describe(response: &Response<Bytes>) -> String {
+    format!("HTTP {}: {}", response.status().as_u16(), String::from_utf8_lossy(response.body()))
 }
 
 /// Fields of an SMPP bind.

@@ -6,20 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use certs::{Defect, Pki, PkiOptions, Role};
 use crypto::Curve;
+use http::{Response, StatusCode};
 use openssl::ssl::SslVersion;
 use tokio::time::timeout;
 
 use crate::{
-    client::{Bind, ClientIdentity, HONEST, HTTP_1, PskClient, smpp_status, tcp, tls},
+    client::{Bind, ClientIdentity, HONEST, HTTP_1, HttpCall, PskClient, describe, smpp_status, tcp, tls},
     doors::{ANSWER, AuthenticatedCall, Door, Honest, Service, authenticated_calls, doors},
     rounds,
     servers::{ACCOUNT, EID, PASSWORD, Servers},
 };
 
 /// Last octet of the address of the clients with wrong identities.
-const HOSTILE: u8 = 2;
+pub(crate) const HOSTILE: u8 = 2;
 
 impl AuthenticatedCall {
     async fn send(
@@ -28,36 +30,44 @@ impl AuthenticatedCall {
         source: u8,
         identity: ClientIdentity,
         alpn: &[u8],
-    ) -> io::Result<(u16, String)> {
-        self.call.send(tls(servers.root(), source, self.address, identity, alpn).await?).await
+        call: &HttpCall,
+    ) -> io::Result<Response<Bytes>> {
+        call.send(tls(servers.root(), source, self.address, identity, alpn).await?).await
     }
 
     /// Checks that a request with a wrong identity is refused in time. Returns the kind of refusal.
     async fn refuses(&self, servers: &Servers, wrong: &WrongIdentity) -> &'static str {
         let (name, kind) = (self.name, wrong.kind);
         let begun = Instant::now();
-        let request = self.send(servers, HOSTILE, wrong.identity.clone(), wrong.alpn);
+        let call = wrong.call.as_ref().unwrap_or(&self.call);
+        let request = self.send(servers, HOSTILE, wrong.identity.clone(), wrong.alpn, call);
         let answer = timeout(10 * ANSWER, request).await;
         let answer = answer.unwrap_or_else(|_| panic!("{name}, {kind}: no answer"));
         assert!(begun.elapsed() < ANSWER, "{name}, {kind}: {:?}", begun.elapsed());
         match answer {
             Err(_) => "TLS",
-            Ok((403, _)) => "HTTP 403",
-            // The function requester is unknown, or is not allowed.
-            Ok((200, text)) if text.contains(r#""subjectCode":"1.1""#) => "status 1.1",
-            Ok((status, text)) => panic!("{name}, {kind}: HTTP {status}: {text}"),
+            Ok(response) if response.status() == StatusCode::FORBIDDEN => "HTTP 403",
+            Ok(response) if refuses_requester(&response) => "status 1.1",
+            Ok(response) => panic!("{name}, {kind}: {}", describe(&response)),
         }
     }
 
     /// Checks that the honest client is served in time.
     async fn serves_the_honest(&self, servers: &Servers) {
         let begun = Instant::now();
-        let answer = self.send(servers, HONEST, ClientIdentity::of(&self.honest), HTTP_1).await;
-        let (status, text) = answer.unwrap_or_else(|error| panic!("{}: {error}", self.name));
-        let is_served = (200..300).contains(&status) && !text.contains(r#""subjectCode":"1.1""#);
-        assert!(is_served, "{}: {text}", self.name);
+        let identity = ClientIdentity::of(&self.honest);
+        let answer = self.send(servers, HONEST, identity, HTTP_1, &self.call).await;
+        let response = answer.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let is_served = response.status().is_success() && !refuses_requester(&response);
+        assert!(is_served, "{}: {}", self.name, describe(&response));
         assert!(begun.elapsed() < ANSWER, "{}: {:?}", self.name, begun.elapsed());
     }
+}
+
+/// True if the status of the function is that of an unknown or forbidden requester (subject 1.1).
+fn refuses_requester(response: &Response<Bytes>) -> bool {
+    let text = String::from_utf8_lossy(response.body());
+    text.contains(r#""subjectCode":"1.1""#) || text.contains("Subject>1.1<")
 }
 
 /// A wrong identity of a TLS client, with the application protocol that it offers.
@@ -65,6 +75,8 @@ struct WrongIdentity {
     kind: &'static str,
     identity: ClientIdentity,
     alpn: &'static [u8],
+    /// The request, if it is not that of the honest client.
+    call: Option<HttpCall>,
     /// True if the certificate is valid, so that only the function can refuse it.
     is_valid: bool,
 }
@@ -72,7 +84,7 @@ struct WrongIdentity {
 /// Returns the wrong identities for a function.
 fn wrong(pki: &Pki, call: &AuthenticatedCall) -> Vec<WrongIdentity> {
     let good = &call.honest;
-    let valid = |kind, identity| WrongIdentity { kind, identity, alpn: HTTP_1, is_valid: true };
+    let valid = |kind, identity| WrongIdentity { kind, identity, alpn: HTTP_1, call: None, is_valid: true };
     let invalid = |kind, identity| WrongIdentity { is_valid: false, ..valid(kind, identity) };
     let defect = |kind, defect| {
         let broken = pki.issue_like(good, defect).unwrap();
@@ -87,7 +99,7 @@ fn wrong(pki: &Pki, call: &AuthenticatedCall) -> Vec<WrongIdentity> {
     let (euicc_der, eum_der) = (euicc.certificate.der(), eum.certificate.der());
     let no_oid = pki.issue_like(good, Defect::NoOid).unwrap();
     let [revoked, tenant] = ["Revoked Operator", "Another Operator"].map(|name| pki.operator(name).unwrap());
-    vec![
+    let mut all = vec![
         valid("no certificate", ClientIdentity::NONE),
         defect("expired", Defect::Expired),
         defect("not yet valid", Defect::NotYetValid),
@@ -108,7 +120,12 @@ fn wrong(pki: &Pki, call: &AuthenticatedCall) -> Vec<WrongIdentity> {
         valid("another role", ClientIdentity::of(&call.other_role)),
         valid("another tenant", ClientIdentity::of(&tenant)),
         WrongIdentity { alpn: b"smtp", ..invalid("another application protocol", ClientIdentity::of(good)) },
-    ]
+    ];
+    if let Some(own) = &call.call_of_other_role {
+        let other = valid("another role, in its own name", ClientIdentity::of(&call.other_role));
+        all.push(WrongIdentity { call: Some(own.clone()), ..other });
+    }
+    all
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,14 +150,14 @@ async fn certificates_of_wrong_identities_are_refused_at_once() {
 }
 
 /// Checks that the honest client of a door is answered in time.
-async fn serves_the_honest(door: &Door) {
+pub(crate) async fn serves_the_honest(door: &Door) {
     let (service, took) = door.serve_honest().await;
     assert_eq!(service, Service::Answered, "{}", door.name);
     assert!(took < ANSWER, "{}: {took:?}", door.name);
 }
 
 /// Prints the refusal of a wrong identity, and checks its time.
-fn refused(door: &str, kind: &str, refusal: &str, took: Duration) {
+pub(crate) fn refused(door: &str, kind: &str, refusal: &str, took: Duration) {
     println!("{door:<18} {kind:<36} {refusal}");
     assert!(took < ANSWER, "{door}, {kind}: {took:?}");
 }

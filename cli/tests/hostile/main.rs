@@ -6,7 +6,11 @@
 //! | `servers` | the servers, each as a process |
 //! | `doors` | the ports, with the request of the honest client |
 //! | `attacks` | silent and slow connections, large bodies, sessions, passwords |
+//! | `datagrams` | the attacks on a UDP port |
 //! | `identities` | wrong certificates, keys and passwords |
+//! | `euiccs` | wrong certificates and signatures of eUICCs |
+//! | `results` | wrong signatures of results, for an eIM |
+//! | `tokens` | wrong tokens at the check-in of the fleet |
 //!
 //! The default numbers are small. `docs/hostile.md` describes the full run.
 
@@ -22,14 +26,19 @@ mod attacks;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod datagrams;
 mod doors;
+mod euiccs;
 mod identities;
+mod results;
 mod servers;
+mod tokens;
 
 use std::{sync::Arc, time::Duration};
 
 use attacks::{Silence, bodies, passwords, sessions};
-use doors::{ANSWER, Door, Honest, Service, doors};
+use datagrams::Datagrams;
+use doors::{ANSWER, CoapClient, Door, Honest, Service, doors, doors_of_up};
 use servers::Servers;
 use tokio::sync::Mutex;
 
@@ -80,7 +89,7 @@ impl Numbers {
     }
 }
 
-/// What honest clients of a door got beside hostile ones.
+/// The results of honest clients of a door beside hostile ones.
 #[derive(Default)]
 struct Figures {
     answered: usize,
@@ -111,7 +120,7 @@ impl Figures {
     }
 
     /// Prints the figures, and checks them. `can_refuse` is true if honest clients can be refused.
-    /// Returns what is wrong, so that the run continues.
+    /// Returns the failures, so that the run continues.
     fn check(self, servers: &Servers, door: &Door, attack: &str, can_refuse: bool) -> Vec<String> {
         let Self { answered, refused, failures, slowest } = self;
         let (server, name) = (door.server, door.name);
@@ -141,6 +150,64 @@ fn print_heading() {
     );
 }
 
+/// Opens silent and slow connections of each kind, beside honest clients. Returns the failures.
+async fn silent_connections(servers: &Servers, door: &Arc<Door>, count: usize) -> Vec<String> {
+    let mut wrong = Figures::of(door, 3).await.check(servers, door, "none", false);
+    for silence in Silence::kinds(door) {
+        let mut open = silence.open(door, count).await;
+        let mut figures = Figures::default();
+        for _ in 0..3 {
+            silence.drip(&mut open).await;
+            figures.add(door).await;
+        }
+        let attack = format!("{} x {}", open.len(), silence.name);
+        wrong.extend(figures.check(servers, door, &attack, silence.takes_turn));
+    }
+    wrong.extend(Figures::of(door, 1).await.check(servers, door, "none, after these", false));
+    wrong
+}
+
+/// Runs hostile clients of each kind at a UDP port, beside honest clients. Returns the failures.
+async fn hostile_datagrams(
+    servers: &Servers,
+    door: &Door,
+    client: &Arc<CoapClient>,
+    count: usize,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for kind in Datagrams::ALL {
+        let own = Arc::clone(client);
+        let hostile = tokio::spawn(async move { kind.open(&own, count).await });
+        let mut figures = Figures::default();
+        while !hostile.is_finished() {
+            figures.add(door).await;
+        }
+        let held = hostile.await.unwrap();
+        for _ in 0..3 {
+            figures.add(door).await;
+        }
+        let attack = format!("{} x {}", held.len(), kind.name());
+        wrong.extend(figures.check(servers, door, &attack, false));
+        if held.len() < count {
+            wrong.push(format!("{attack}: the server did not answer the other {}", count - held.len()));
+        }
+    }
+    wrong
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_connections_do_not_stop_any_port_of_up() {
+    let _turn = TURN.lock().await;
+    let servers = Servers::start_up();
+    print_heading();
+    let mut wrong = Vec::new();
+    for door in doors_of_up(&servers).into_iter().map(Arc::new) {
+        wrong.extend(silent_connections(&servers, &door, Numbers::of_environment().connections).await);
+    }
+    servers.check_memory();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn honest_clients_are_answered_beside_hostile_ones_at_every_door() {
     let _turn = TURN.lock().await;
@@ -154,18 +221,10 @@ async fn honest_clients_are_answered_beside_hostile_ones_at_every_door() {
     print_heading();
     let mut wrong = Vec::new();
     for door in &doors {
-        wrong.extend(Figures::of(door, 3).await.check(&servers, door, "none", false));
-        for silence in Silence::kinds(door) {
-            let mut open = silence.open(door, numbers.connections).await;
-            let mut figures = Figures::default();
-            for _ in 0..3 {
-                silence.drip(&mut open).await;
-                figures.add(door).await;
-            }
-            let attack = format!("{} x {}", open.len(), silence.name);
-            wrong.extend(figures.check(&servers, door, &attack, silence.takes_turn));
+        wrong.extend(silent_connections(&servers, door, numbers.connections).await);
+        if let Honest::Coap(client) = &door.honest {
+            wrong.extend(hostile_datagrams(&servers, door, client, numbers.connections).await);
         }
-        wrong.extend(Figures::of(door, 1).await.check(&servers, door, "none, after these", false));
         if let Some(call) = door.http_2() {
             let hostile = bodies(door, call, numbers.body_connections, numbers.streams).await;
             let figures = Figures::of(door, 20).await;

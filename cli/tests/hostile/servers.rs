@@ -18,8 +18,16 @@ use openssl::ssl::SslVersion;
 
 /// The device of the fleet, of the eIM and of the SM-SR.
 pub(crate) const EID: &str = "89049032000000000000000000000163";
+/// Another device of the fleet.
+pub(crate) const OTHER_EID: &str = "89049032000000000000000000000260";
+/// MatchingID of the ordered profile.
+pub(crate) const MATCHING_ID: &str = "HOSTILE";
+/// Name of the process of `landfall up`.
+pub(crate) const UP: &str = "up";
 /// The operator that is configured at the servers.
 pub(crate) const OPERATOR: &str = "Landfall Test Operator";
+/// Name of the SM-SR that is configured at the SM-SR.
+pub(crate) const OTHER_SM_SR: &str = "Other SM-SR";
 /// Account of the SMSC. Its password is that of `landfall`.
 pub(crate) const ACCOUNT: &str = "sm-sr";
 pub(crate) const PASSWORD: &str = "secret";
@@ -38,12 +46,27 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
+    /// Starts `landfall up` only.
+    pub(crate) fn start_up() -> Self {
+        let mut servers = Self::without_processes();
+        let ports = ["--sm-dp", "--sm-ds", "--network", "--card", "--admin", "--listen-smpp"];
+        let ports = ports.map(|port| [port, ANY]).concat();
+        let account = format!("{ACCOUNT}:1000");
+        servers.run(UP, &[&[UP][..], &ports, &["--account", &account]].concat());
+        servers
+    }
+
+    fn without_processes() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        succeed(landfall(folder.path()).args(["certs", "init"]));
+        let pki = cli::pki::load(&folder.path().join("pki")).unwrap();
+        Self { processes: BTreeMap::new(), pki, token: String::new(), folder }
+    }
+
     /// Starts all servers.
     pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path();
-        succeed(landfall(data).args(["certs", "init"]));
-        let pki = cli::pki::load(&data.join("pki")).unwrap();
+        let mut servers = Self::without_processes();
+        let (data, pki) = (servers.folder.path(), &servers.pki);
         let revoked = pki.operator("Revoked Operator").unwrap().certificate;
         let plan = CrlPlan { number: 1, revoked: &[&revoked], ..CrlPlan::default() };
         std::fs::write(
@@ -54,15 +77,30 @@ impl Servers {
         let devices = data.join("devices.csv");
         let device = format!(
             "eid,label,profiles,network,home,since\n\
-             {EID},kiosk,8944476500001224158 234-15 bootstrap enabled,724-05,234-15,2026-01-01\n"
+             {EID},kiosk,8944476500001224158 234-15 bootstrap enabled,724-05,234-15,2026-01-01\n\
+             {OTHER_EID},other,8944476500001224166 234-15 bootstrap enabled,724-05,234-15,2026-01-01\n"
         );
         std::fs::write(&devices, device).unwrap();
         succeed(landfall(data).args(["fleet", "import"]).arg(&devices));
-        let token = succeed(landfall(data).args(["fleet", "token", EID])).trim().to_owned();
-        let mut servers = Self { processes: BTreeMap::new(), pki, token, folder };
+        let package = data.join("ordered.der");
+        succeed(landfall(data).args(["profile", "new", "--number", "2"]).arg(&package));
+        succeed(landfall(data).args(["sm-dp", "add"]).arg(&package));
+        servers.token = servers.token_of(EID);
         servers.start_all();
         servers.register_card();
         servers
+    }
+
+    /// Returns the check-in token of a device.
+    pub(crate) fn token_of(&self, eid: &str) -> String {
+        succeed(landfall(self.folder.path()).args(["fleet", "token", eid])).trim().to_owned()
+    }
+
+    /// Orders a profile at the SM-DP+, under `MATCHING_ID`.
+    pub(crate) fn order_profile(&self) {
+        let mut order = landfall(self.folder.path());
+        order.env("LANDFALL_ADMIN", self.address("sm-dp", "admin").to_string());
+        succeed(order.args(["sm-dp", "order", "--matching-id", MATCHING_ID]));
     }
 
     fn start_all(&mut self) {
@@ -86,13 +124,17 @@ impl Servers {
         );
         let sm_dp = self.address("sm-dp", "sm_dp").to_string();
         self.run("sm-ds", &["sm-ds", "serve", "--listen", ANY]);
-        let cards = ["--listen-cards", ANY, "--peer", "eum:EUM", "--peer", &as_peer];
-        self.run("sm-sr", &[&["sm-sr", "serve", "--listen", ANY][..], &cards].concat());
+        let sm_dp_peer = format!("sm-dp:{}", cli::m2m::sm_dp::NAME_IN_PKI);
+        let sm_sr_peer = format!("sm-sr:{OTHER_SM_SR}");
+        let peers = ["eum:EUM", &as_peer, &sm_dp_peer, &sm_sr_peer].map(|peer| ["--peer", peer]);
+        let cards = ["--listen-cards", ANY];
+        self.run("sm-sr", &[&["sm-sr", "serve", "--listen", ANY][..], &cards, &peers.concat()].concat());
         let account = format!("{ACCOUNT}:1000");
         self.run("network", &["network", "--listen", ANY, "--listen-smpp", ANY, "--account", &account]);
         self.run("fleet", &["fleet", "serve", "--listen", ANY, "--listen-api", ANY, "--sm-dp", &sm_dp]);
         let allow = ["--allow-address", &sm_dp, "--sm-dp", &sm_dp, "--device", EID];
-        self.run("eim", &[&["eim", "serve", "--listen", ANY, "--listen-api", ANY][..], &allow].concat());
+        let ports = ["--listen", "--listen-coap", "--listen-api"].map(|port| [port, ANY]).concat();
+        self.run("eim", &[&["eim", "serve"][..], &ports, &allow].concat());
         self.run("euicc", &["euicc", "serve", "--listen", ANY, "--ram"]);
         self.run("operator", &["operator", "listen", "--listen", ANY]);
         self.run("m2m operator", &["operator", "m2m", "--listen", ANY, "--sm-dp", &sm_dp, "listen"]);
@@ -101,7 +143,8 @@ impl Servers {
 
     fn run(&mut self, name: &'static str, arguments: &[&str]) {
         let running = Running::start(landfall(self.folder.path()).arg("--json").args(arguments));
-        let ready = running.out.json();
+        let ready = running.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(&line).unwrap());
+        let ready = ready.into_iter().find(|line| line["addresses"].is_object()).unwrap();
         self.processes.insert(name, (running, ready["addresses"].clone()));
     }
 

@@ -13,6 +13,7 @@ pub mod factory;
 mod observed_state;
 pub mod operator;
 pub mod recording;
+pub mod secured_packet;
 mod servers;
 mod testbed;
 mod web;

@@ -16,18 +16,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use certs::{Pki, PkiOptions};
-use crypto::scp80::{self, Head, Keys, Protection};
+use crypto::scp80::Keys;
 use http::{HeaderValue, Request, Response};
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::finding::{Finding, FindingKind as Kind};
 use rsp::ids::Eid;
 use rsp::ota::script::{Answer, Command, Script, ScriptResponse};
-use rsp::ota::sms::{InformationElement, PacketKind, UserData};
+use rsp::ota::sms::{InformationElement, UserData};
 use rsp::sgp02::BaseResponse;
 use rsp::sgp02::es4;
 use rsp::time::Timestamp;
 use testbed::m2m::operator::blank;
 use testbed::m2m::recording::{Message, Recording};
+use testbed::m2m::secured_packet::SecuredPacket;
 use testbed::m2m::{Bearer, M2m, Setup, Start};
 use testbed::time::run;
 
@@ -537,38 +538,14 @@ fn keys(eid: Eid) -> Keys {
 /// Opens the secured packet in a short message, changes its header and its data, and protects it
 /// again. Returns false for a part of a longer packet, and for a packet that `change` refuses.
 fn resealed(octets: &mut Vec<u8>, change: impl Fn(&mut [u8; 7], &mut Vec<u8>) -> bool) -> bool {
-    let eid = setup(Bearer::Sms).1.eid;
-    let user_data = UserData::parse(octets, true).unwrap();
-    let [InformationElement { identifier, .. }] = user_data.header.as_slice() else { return false };
-    let packet = &user_data.octets;
-    let opened = match *identifier {
-        0x70 => {
-            let clear: [u8; 7] = packet[3..10].try_into().unwrap();
-            scp80::open(Head::Command(&clear), packet, Protection::FULL, &keys(eid)).map(|it| (clear, it))
-        }
-        _ => {
-            let tar: [u8; 3] = packet[3..6].try_into().unwrap();
-            let mut clear = [0; 7];
-            clear[..3].copy_from_slice(&tar);
-            let header = PacketKind::Response.header();
-            scp80::open(Head::Response(&tar, &header), packet, Protection::FULL, &keys(eid))
-                .map(|it| (clear, it))
-        }
-    };
-    let Ok((mut clear, mut opened)) = opened else { return false };
-    if !change(&mut clear, &mut opened.data) {
+    let keys = keys(setup(Bearer::Sms).1.eid);
+    let Some(mut packet) = SecuredPacket::open(octets, &keys) else { return false };
+    if !change(&mut packet.clear, &mut packet.opened.data) {
         return false;
     }
-    let header = PacketKind::Response.header();
-    let tar: [u8; 3] = clear[..3].try_into().unwrap();
-    let head = if *identifier == 0x70 { Head::Command(&clear) } else { Head::Response(&tar, &header) };
-    let octets_of = scp80::seal(head, &opened, Protection::FULL, &keys(eid));
-    let changed = UserData { octets: octets_of, ..user_data }.to_bytes();
-    let has_room = changed.len() <= 140;
-    if has_room {
-        *octets = changed;
-    }
-    has_room
+    let Some(changed) = packet.seal(&keys) else { return false };
+    *octets = changed;
+    true
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Interference with one message of a session: a field or a data object is mutated, and in most rounds
+//! Interference with one message of a session: a value or a data object is mutated, and in most rounds
 //! the message is signed again with the key of its sender, so that the mutation passes the check of the
 //! signature.
 
@@ -41,19 +41,30 @@ struct State {
     euicc_otpk: Vec<u8>,
     /// The mutation, for the output of a failed round.
     done: String,
+    /// The answer to a mutated request: `success`, a status code, or an HTTP status.
+    answer: Option<String>,
 }
 
 impl Interference {
+    /// Interferes with the message of this number between an SM-DP+ and its peers.
     pub(crate) fn new(pki: &Pki, random: &Random, number: usize) -> Arc<Self> {
+        Self::with_server(pki, random, number, pki.dp(Curve::P256).unwrap().auth.key)
+    }
+
+    /// Interferes with the message of this number between an SM-DS and its peers.
+    pub(crate) fn at_sm_ds(pki: &Pki, random: &Random, number: usize) -> Arc<Self> {
+        Self::with_server(pki, random, number, pki.ds(Curve::P256).unwrap().auth.key)
+    }
+
+    fn with_server(pki: &Pki, random: &Random, number: usize, auth: SecretKey) -> Arc<Self> {
         let eid = pki.eids(Curve::P256)[0];
-        let dp = pki.dp(Curve::P256).unwrap();
         let eim = pki.eim(EIM_ID, &[EIM_ID.parse().unwrap()]).unwrap();
         Arc::new(Self {
             number,
             random: Random(random.0.branch("interference")),
             euicc: pki.euicc(Curve::P256, eid).unwrap().euicc.key,
-            auth: dp.auth.key,
-            pb: dp.pb.key,
+            auth,
+            pb: pki.dp(Curve::P256).unwrap().pb.key,
             eim: eim.signing.into_iter().next().unwrap(),
             state: Mutex::default(),
         })
@@ -66,6 +77,11 @@ impl Interference {
     /// Stops the interference.
     pub(crate) fn end(&self) {
         self.state().has_ended = true;
+    }
+
+    /// Returns the answer to the mutated request, if a request was mutated.
+    pub(crate) fn answer(&self) -> Option<String> {
+        self.state().answer.clone()
     }
 
     /// True if a mutated package was signed with the key of the eIM: the card may have executed it.
@@ -194,8 +210,8 @@ impl Interference {
         }
         let elements: Vec<String> =
             names.into_iter().filter(|name| decoded(&fields[name.as_str()]).is_some()).collect();
-        if elements.is_empty() {
-            return "nothing".to_owned();
+        if elements.is_empty() || random.chance(10) {
+            return mutate_value(random, message);
         }
         let name = random.pick(&elements).clone();
         let octets = decoded(&fields[name.as_str()]).unwrap();
@@ -270,14 +286,85 @@ impl Drop for Interference {
     }
 }
 
+/// Mutates one value of a JSON object, at any depth. Returns a description of the mutation.
+fn mutate_value(random: &Random, message: &mut Value) -> String {
+    let mut pointers = Vec::new();
+    collect_pointers(message, "", &mut pointers);
+    if pointers.is_empty() {
+        return "nothing".to_owned();
+    }
+    let pointer = random.pick(&pointers).clone();
+    let other = message.pointer(random.pick(&pointers).as_str()).cloned();
+    let Some(value) = message.pointer_mut(&pointer) else { return "nothing".to_owned() };
+    let texts = ["", "0", "-1", "99999999999999999999", "\u{0}", "\u{e9}", "2.999.99", "a.example:0"];
+    let new = match (random.number(9), &*value) {
+        (0, _) => random.pick(&[Value::Null, 7.into(), true.into(), Value::Array(Vec::new())]).clone(),
+        (1, _) => other.unwrap_or_default(),
+        (2, _) => (*random.pick(&texts)).into(),
+        (3, Value::String(text)) => text.repeat(*random.pick(&[2, 20, 300])).into(),
+        (4, Value::String(text)) => text.chars().rev().collect::<String>().into(),
+        (5, Value::String(text)) => {
+            String::from_utf8_lossy(&random.mutate_octets(text.as_bytes())).into_owned().into()
+        }
+        (_, Value::String(text)) => with_other_character(random, text).into(),
+        (_, Value::Bool(value)) => (!value).into(),
+        _ => Value::Object(serde_json::Map::new()),
+    };
+    let done = format!("{pointer} is {new}");
+    *value = new;
+    done
+}
+
+/// Replaces one character by another one of its kind, so that the text often keeps its form.
+fn with_other_character(random: &Random, text: &str) -> String {
+    let at = random.number(text.chars().count());
+    let other = |character: char| match character {
+        '0'..='9' => *random.pick(&['0', '1', '5', '9']),
+        'a'..='z' => *random.pick(&['a', 'f', 'z']),
+        'A'..='Z' => *random.pick(&['A', 'F', 'Z']),
+        _ => *random.pick(&['.', '-', ':', '_']),
+    };
+    text.chars().enumerate().map(|(number, it)| if number == at { other(it) } else { it }).collect()
+}
+
+/// Collects the JSON pointers of all values inside.
+fn collect_pointers(value: &Value, at: &str, pointers: &mut Vec<String>) {
+    let inside: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),
+        Value::Array(values) => {
+            values.iter().enumerate().map(|(number, value)| (number.to_string(), value)).collect()
+        }
+        _ => Vec::new(),
+    };
+    for (name, value) in inside {
+        let pointer = format!("{at}/{name}");
+        collect_pointers(value, &pointer, pointers);
+        pointers.push(pointer);
+    }
+}
+
 fn decoded(value: &Value) -> Option<Vec<u8>> {
-    let octets = BASE64_STANDARD.decode(value.as_str()?).ok()?;
-    // A short text can be base64 by chance.
-    (octets.len() > 12).then_some(octets)
+    let text = value.as_str()?;
+    let octets = BASE64_STANDARD.decode(text).ok()?;
+    // A short text can be base64 by chance, and so can an ICCID or an EID.
+    (octets.len() > 12 && !text.bytes().all(|it| it.is_ascii_digit())).then_some(octets)
 }
 
 fn encoded(octets: &[u8]) -> Value {
     Value::String(BASE64_STANDARD.encode(octets))
+}
+
+/// Returns the outcome that a response reports: `success`, a status code, or an HTTP status.
+fn answer_of(response: &Response<Bytes>) -> String {
+    let http = || format!("HTTP {}", response.status().as_u16());
+    let Ok(body) = serde_json::from_slice::<Value>(response.body()) else { return http() };
+    let status = &body["header"]["functionExecutionStatus"];
+    let data = &status["statusCodeData"];
+    match (data["subjectCode"].as_str(), data["reasonCode"].as_str()) {
+        (Some(subject), Some(reason)) => format!("{subject}/{reason}"),
+        _ if status["status"] == "Executed-Success" => "success".to_owned(),
+        _ => http(),
+    }
 }
 
 /// Returns the server behind the interference. Its replies to mutated requests must be defined.
@@ -291,6 +378,7 @@ pub(crate) fn interfered(server: Link, interference: Arc<Interference>) -> Link 
             if is_mutated {
                 let defined = [StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::BAD_REQUEST];
                 assert!(defined.contains(&response.status()), "HTTP {}", response.status());
+                interference.state().answer = Some(answer_of(&response));
             }
             let (parts, mut body) = response.into_parts();
             interference.pass(&mut body);

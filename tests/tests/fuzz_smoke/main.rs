@@ -23,6 +23,7 @@ mod interference;
 mod iot_sessions;
 mod m2m_sessions;
 mod nodes;
+mod order_sessions;
 mod ota;
 mod packages;
 mod profile_tools;

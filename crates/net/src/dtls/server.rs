@@ -32,11 +32,11 @@ use crate::http::server::cannot_listen;
 use crate::tls::Identity;
 
 /// Maximum number of associations. If there are more, the one that was idle for the longest time
-/// ends.
-pub const MAX_ASSOCIATIONS: usize = 2048;
+/// ends. An association needs about 50 KiB, which OpenSSL keeps until its end.
+pub const MAX_ASSOCIATIONS: usize = 1024;
 /// Maximum number of associations of one IP address. It is large, because many devices share the
 /// address of their operator's NAT.
-pub const MAX_ASSOCIATIONS_PER_SOURCE: usize = 1024;
+pub const MAX_ASSOCIATIONS_PER_SOURCE: usize = 512;
 /// Maximum time of a handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time without a datagram after which an association ends. It is longer than a device needs for

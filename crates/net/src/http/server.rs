@@ -126,13 +126,11 @@ pub async fn serve_within<S>(
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let each = move |stream: TcpStream, activity, stopped| {
-        // Responses are small and latency matters, so segments are sent without delay.
-        let without_delay = stream.set_nodelay(true);
-        let served = serve_stream(stream, tls.clone(), service.clone(), activity, stopped);
-        async move {
-            without_delay?;
-            served.await
-        }
+        // Responses are small and latency matters, so segments are sent without delay. An error means
+        // that the connection has ended already, which `serve_stream` finds too. A future around that of
+        // `serve_stream` would double the memory of a connection.
+        let _ = stream.set_nodelay(true);
+        serve_stream(stream, tls.clone(), service.clone(), activity, stopped)
     };
     serve_each(limits, listener, each, shutdown).await;
 }
