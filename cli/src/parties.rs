@@ -38,7 +38,7 @@ pub use running::{Running, StopSignals, stop_signal};
 pub use served_tls::{TlsServer, served_tls};
 
 pub use eim::{EimServer, EimSetup, RunningEim, eim_server, start_eim};
-pub use sm_ds::{faulty_sm_ds, serve_sm_ds, serve_sm_ds_at, sm_ds, sm_ds_on, sm_ds_tls};
+pub use sm_ds::{drive_sm_ds, faulty_sm_ds, serve_sm_ds, serve_sm_ds_at, sm_ds, sm_ds_on, sm_ds_tls};
 
 /// Returns the clock and random source of the operating system. The clock can be advanced.
 ///

@@ -97,7 +97,11 @@ pub fn eim_server(
     let running = server.clone();
     let delivery = Delivery::drive("SM-DP+s", woken, clock, move || {
         let server = running.clone();
-        Box::pin(async move { server.due().await })
+        Box::pin(async move {
+            let mut due = server.due().await?;
+            due.later(rsp_server::delete_expired_sessions(&server).await?);
+            Ok(due)
+        })
     });
     Ok(EimServer { server, tls, identity, delivery })
 }
@@ -135,4 +139,91 @@ pub fn start_eim(
         esipa.push(Running::start(address, |stopped| Ok(serve_coap(socket, dtls, link, world, stopped)))?);
     }
     Ok(RunningEim { server, coap, esipa, _delivery: delivery })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crypto::Curve;
+    use eim::records::{Octets, SESSIONS, ServerKind, Session, SessionState};
+    use rsp::sgp22::{Function, es9plus, es11, json};
+    use sgp23::euicc::Euicc;
+    use world::{Committed, Link, MemoryEvents, MemoryRecords, SeededRandom, TokioClock, Tx};
+
+    use super::*;
+    use crate::peers::{Operators, connect};
+
+    const MARGIN: Duration = Duration::from_secs(1);
+
+    /// Opens a session of a card at a server.
+    async fn initiate<F: Function>(link: &Link, request: &F::Request)
+    where
+        F::Request: serde::Serialize,
+    {
+        let request = json::request(&F::path(), rsp::ids::Version([2, 5, 0]), request);
+        let response = world::send(link, request).await.unwrap();
+        assert!(String::from_utf8_lossy(response.body()).contains("transactionId"), "{response:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn expired_sessions_are_deleted_without_further_requests() {
+        let clock = TokioClock::starting("2026-11-25T08:00:00Z".parse().unwrap());
+        let world = World::new(clock, SeededRandom::from_text("expired sessions"));
+        let pki = Pki::from_seed(b"expired sessions", &certs::PkiOptions::default()).unwrap();
+        let settings = Settings::with_data_dir("unused".into());
+        let events: Arc<dyn Events> = Arc::new(MemoryEvents::default());
+        let records = || Arc::new(MemoryRecords::default());
+        let euicc = Euicc::random(&pki, Curve::P256, SeededRandom::from_text("card")).unwrap();
+
+        let sm_dp = super::super::sm_dp_on(&settings, &pki, &world, Arc::clone(&events), records()).unwrap();
+        let none = ActiveFaults::none();
+        let operators = Operators::default();
+        let (sm_dp, _sm_dp) = connect(sm_dp, &operators, &pki, &settings, &world.clock, &none).await.unwrap();
+        let sm_ds = super::super::sm_ds_on(&settings, &pki, &world, Arc::clone(&events), records()).unwrap();
+        let _sm_ds = super::super::drive_sm_ds(&sm_ds, &world.clock);
+
+        // The eIM has a session of an earlier run.
+        let stored = records();
+        let lifetime = Config::new("eim", settings.sm_dp.parse().unwrap()).server.session_lifetime;
+        let session = Session {
+            server: settings.sm_dp.parse().unwrap(),
+            kind: ServerKind::SmDp,
+            order: None,
+            eid: None,
+            server_signed1: Octets::default(),
+            server_oid: None,
+            ctx_params1: None,
+            cancel_reason: None,
+            state: SessionState::AuthenticateClient,
+            expires: world.now().plus(lifetime),
+        };
+        let mut tx = Tx::begin(&*stored);
+        tx.put(&SESSIONS, "00", &session).unwrap();
+        assert_eq!(tx.commit().await.unwrap(), Committed::Yes);
+        let name = ["eim.example".parse().unwrap()];
+        let config = Config::new("eim", settings.sm_dp.parse().unwrap());
+        let eim = Arc::clone(&stored) as Arc<dyn Records>;
+        let eim = eim_server(("eim", &name), config, eim, &settings, &pki, &world, events).unwrap();
+        let of_eim = async || Tx::begin(&*stored).peek_list(&SESSIONS, "").await.unwrap().len();
+
+        // The background tasks have begun before the sessions are opened.
+        tokio::time::sleep(MARGIN).await;
+        let request = euicc.initiation(&settings.sm_dp);
+        initiate::<es9plus::InitiateAuthentication>(&sm_dp.link(), &request).await;
+        let request = es11::InitiateAuthenticationRequest {
+            euicc_challenge: request.euicc_challenge,
+            smds_address: settings.sm_ds.clone(),
+            euicc_info1: request.euicc_info1,
+        };
+        initiate::<es11::InitiateAuthentication>(&sm_ds.link(), &request).await;
+        let open = async || {
+            (sm_dp.sessions().await.unwrap().len(), sm_ds.sessions().await.unwrap().len(), of_eim().await)
+        };
+        assert_eq!(open().await, (1, 1, 1));
+        // The eIM and the SM-DP+ have the longest lifetime.
+        tokio::time::sleep(lifetime + MARGIN).await;
+        assert_eq!(open().await, (0, 0, 0));
+        drop(eim);
+    }
 }
