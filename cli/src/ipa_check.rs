@@ -94,8 +94,9 @@ impl IpaCheck {
         let file = settings.data_dir.join(format!("{NAME}.sqlite"));
         let records = Arc::new(parties::open_records(&settings, file, STORED_FORM)?);
         let config = eim::Config::new(&options.id, address);
-        let EimServer { server, tls, delivery, .. } =
+        let EimServer { server, delivery, .. } =
             parties::eim_server((&options.id, &names), config, records, &settings, &pki, &world, events)?;
+        let tls = parties::eim_tls(None, (&options.id, &names), &pki, &world.clock)?;
         let has_other_key = Arc::new(AtomicBool::default());
         let other = pki
             .eim(&format!("{} with another key", options.id), &names)

@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use certs::{EimCredentials, Pki, Role, ServerName};
+use crypto::Curve;
 use eim::{Config, Credentials, Eim, records::Protocol};
 use net::{ClientTls, Identity, ServerDtls, ServerTls, serve_coap};
 use rsp::ids::SmdpAddress;
 use rsp_server::AllowedAddresses;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::UdpSocket;
 use world::{Clock, Events, Fault, Records, World};
 
 use super::listening::local_udp_address;
-use super::{Running, client_auth, identity, server_check, tls_roots};
+use super::{Running, TlsListener, identity, serve_with_tls, server_check, tls_roots};
 use crate::{
     faults::ActiveFaults,
     peers::{Delivery, TlsPeers},
@@ -23,8 +24,8 @@ use crate::{
 pub struct EimSetup<'a> {
     /// Its identifier, from which its keys are derived.
     pub id: &'a str,
-    /// Listener for IPAs over HTTPS.
-    pub listener: Option<TcpListener>,
+    /// Listeners for IPAs over HTTPS.
+    pub listeners: Vec<TlsListener>,
     /// Socket for IPAs over CoAP and DTLS.
     pub coap: Option<UdpSocket>,
     /// Address announced to IPAs, `host:port`.
@@ -41,9 +42,7 @@ pub struct EimSetup<'a> {
 pub struct EimServer {
     /// The server.
     pub server: Eim,
-    /// Its TLS configuration.
-    pub tls: ServerTls,
-    /// The certificate and key of `tls`.
+    /// Its certificate and key as a client, and as a server on the preferred curve of the PKI.
     pub identity: Identity,
     /// The delivery of its notifications, which ends when this is dropped.
     pub delivery: Delivery,
@@ -55,7 +54,9 @@ pub struct RunningEim {
     pub server: Eim,
     /// Address for IPAs over CoAP.
     pub coap: Option<SocketAddr>,
-    esipa: Vec<Running>,
+    /// Listeners for IPAs over HTTPS.
+    pub https: Vec<Running>,
+    coap_running: Option<Running>,
     _delivery: Delivery,
 }
 
@@ -63,7 +64,7 @@ impl RunningEim {
     /// Waits for open requests, then stops.
     pub async fn stop(self) {
         self.server.end_waits();
-        for running in self.esipa {
+        for running in self.https.into_iter().chain(self.coap_running) {
             running.stop().await;
         }
     }
@@ -89,7 +90,6 @@ pub fn eim_server(
     let clock: Arc<dyn Clock> = Arc::clone(&world.clock);
     let check = server_check::of(pki, &[Role::DpTls, Role::DsTls])?;
     let client_tls = ClientTls::checking(&tls_roots(pki), Some(&identity), Arc::clone(&clock), check)?;
-    let tls = ServerTls::new(&identity, &client_auth(pki)?, Arc::clone(&clock))?;
     let credentials = Credentials::new(keys, pki.anchors().map_err(missing)?);
     let peers = TlsPeers::new(super::device_client(settings), client_tls);
     let woken = peers.woken();
@@ -103,7 +103,23 @@ pub fn eim_server(
             Ok(due)
         })
     });
-    Ok(EimServer { server, tls, identity, delivery })
+    Ok(EimServer { server, identity, delivery })
+}
+
+/// Returns the TLS configuration of a listener of an eIM.
+///
+/// # Errors
+/// A certificate is missing.
+pub fn eim_tls(
+    curve: Option<Curve>,
+    (id, names): (&str, &[ServerName]),
+    pki: &Pki,
+    clock: &Arc<dyn Clock>,
+) -> Result<ServerTls, Fault> {
+    super::issued_tls(curve, pki, clock, |curve| {
+        pki.eim_tls_on(curve, id, names)
+            .map_err(|e| crate::pki::missing_certificate(e, "the eIM has no TLS certificate"))
+    })
 }
 
 /// Starts an eIM on its records.
@@ -120,32 +136,32 @@ pub fn start_eim(
 ) -> Result<RunningEim, Fault> {
     let mut config = Config::new(setup.id, setup.address);
     config.rsp_servers = setup.rsp_servers;
-    let https = setup.listener.as_ref().map(|_| Protocol::RetrieveHttps);
+    let https = setup.listeners.first().map(|_| Protocol::RetrieveHttps);
     config.protocols =
         https.into_iter().chain(setup.coap.as_ref().map(|_| Protocol::RetrieveCoaps)).collect();
     let names = (setup.id, setup.names);
-    let EimServer { server, tls, identity, delivery } =
+    let EimServer { server, identity, delivery } =
         eim_server(names, config, setup.records, settings, pki, world, events)?;
-    let mut esipa = Vec::new();
-    if let Some(listener) = setup.listener {
-        esipa.push(Running::serve(listener, Some(tls), server.link())?);
-    }
+    let https = serve_with_tls(setup.listeners, &server.link(), |listens| {
+        eim_tls(listens.curve, names, pki, &world.clock)
+    })?;
     let mut coap = None;
+    let mut coap_running = None;
     if let Some(socket) = setup.coap {
         let dtls = active_faults.coap_server(ServerDtls::new(&identity, world)?);
         let address = local_udp_address(&socket)?;
         coap = Some(address);
         let (link, world) = (server.link(), world.clone());
-        esipa.push(Running::start(address, |stopped| Ok(serve_coap(socket, dtls, link, world, stopped)))?);
+        coap_running =
+            Some(Running::start(address, |stopped| Ok(serve_coap(socket, dtls, link, world, stopped)))?);
     }
-    Ok(RunningEim { server, coap, esipa, _delivery: delivery })
+    Ok(RunningEim { server, coap, https, coap_running, _delivery: delivery })
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use crypto::Curve;
     use eim::records::{Octets, SESSIONS, ServerKind, Session, SessionState};
     use rsp::sgp22::{Function, es9plus, es11, json};
     use sgp23::euicc::Euicc;

@@ -122,5 +122,5 @@ pub fn sm_ds_tls(settings: &Settings, pki: &Pki, clock: Arc<dyn Clock>) -> Resul
     let kept = pki.ds(pki.tls_curve()).map(|ds| ds.tls);
     let issue = |validity| pki.issue_ds_tls(&names, validity);
     let credential = super::server_credential("SM-DS", kept, issue, &names, clock.now())?;
-    super::tls_on_all_curves(super::TlsServer::SmDs, pki, &credential, clock)
+    super::TlsServer::SmDs.tls_on(None, pki, &credential, clock)
 }
