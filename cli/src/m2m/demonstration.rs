@@ -127,7 +127,7 @@ impl Demonstration {
             sm_srs.push(sm_sr::start(sm_sr::Setup {
                 pki: &pki,
                 name,
-                listeners: parties::listen_with_tls(&[any.clone()], "--listen").await?,
+                listeners: parties::listen_with_tls(std::slice::from_ref(&any), "--listen").await?,
                 address: None,
                 names: &hosts,
                 cards: Some(net::listen(ANY).await?),
