@@ -1,7 +1,7 @@
 //! The keys of an eIM of SGP.32: section 4.5 and 6.1. An eIM has no RSP role, so its certificates are
 //! plain ones.
 
-use crypto::{PublicKey, SecretKey};
+use crypto::{Curve, PublicKey, SecretKey};
 use rsp::ids::Oid;
 use sha2::{Digest, Sha256};
 
@@ -35,16 +35,27 @@ impl Pki {
     pub fn eim(&self, name: &str, server_names: &[ServerName]) -> Result<EimCredentials, PkiError> {
         let curve = self.tls_curve();
         let ci = self.credential(Role::Ci, curve)?;
+        let signing =
+            (1..=SIGNING_KEYS).map(|key| ci.derived_key(&format!("eIM {name} signing {key}"), curve));
+        Ok(EimCredentials { signing: signing.collect(), tls: self.eim_tls_on(curve, name, server_names)? })
+    }
+
+    /// Returns the TLS certificate of the eIM with this name on this curve. The one on
+    /// [`Pki::tls_curve`] is that of [`Pki::eim`].
+    ///
+    /// # Errors
+    /// The CI's certificate or key is missing, or there is no server name.
+    pub fn eim_tls_on(
+        &self,
+        curve: Curve,
+        name: &str,
+        server_names: &[ServerName],
+    ) -> Result<Credential, PkiError> {
         let digest = Sha256::digest(name.as_bytes());
         let number = digest.iter().take(4).fold(0_u32, |number, octet| number << 8 | u32::from(*octet));
         let oid: Oid = format!("{OIDS}.{number}").parse()?;
-        let validity = ci.certificate.validity();
-        let signing =
-            (1..=SIGNING_KEYS).map(|key| ci.derived_key(&format!("eIM {name} signing {key}"), curve));
-        Ok(EimCredentials {
-            signing: signing.collect(),
-            tls: self.issue_plain_tls(&format!("eIM {name}"), name, &oid, server_names, validity)?,
-        })
+        let validity = self.ci(curve)?.validity();
+        self.issue_plain_tls(curve, &format!("eIM {name}"), name, &oid, server_names, validity)
     }
 }
 

@@ -463,10 +463,11 @@ impl Pki {
         )
     }
 
-    /// Issues a plain TLS certificate for a party that is both server and client. The label
-    /// distinguishes its key from others.
+    /// Issues a plain TLS certificate on this curve for a party that is both server and client. The
+    /// label distinguishes its key from others.
     pub(crate) fn issue_plain_tls(
         &self,
+        curve: Curve,
         label: &str,
         organisation: &str,
         oid: &Oid,
@@ -475,10 +476,10 @@ impl Pki {
     ) -> Result<Credential, PkiError> {
         let common_name = names.first().ok_or(PkiError::NoServerName)?.to_string();
         issue_below(
-            &self.credential(Role::Ci, self.tls_curve())?,
+            &self.credential(Role::Ci, curve)?,
             Request {
                 role: Role::SmSrTls,
-                curve: self.tls_curve(),
+                curve,
                 subject: issue::organisation_name(organisation, &common_name),
                 validity,
                 label: format!("plain TLS {label}"),

@@ -19,7 +19,7 @@ use crate::{
     eim_configuration,
     faults::ActiveFaults,
     parties::{self, EimSetup, Running, RunningEim},
-    settings::Settings,
+    settings::{ListenAddress, Settings},
 };
 
 /// SGP.22 version that the tester's IPA announces.
@@ -175,8 +175,9 @@ impl OwnEim {
         servers.sm_dp.ensure_order(&order).await?;
         let code = format!("1${}${iccid}", parties::reachable(&servers.settings));
 
-        let mut listen = "127.0.0.1:0".to_owned();
-        let listener = parties::listen_at(&mut listen, "--eim").await?;
+        let any = ListenAddress { address: "127.0.0.1:0".to_owned(), curve: None };
+        let listeners = parties::listen_with_tls(&[any], "--eim").await?;
+        let listen = listeners.first().map(|first| first.listens.address.clone()).unwrap_or_default();
         let api = net::listen("127.0.0.1:0").await?;
         let address = listen.parse().map_err(|error| {
             Fault::caused_by(error, format!("{listen:?} is not an address"), "report this")
@@ -185,7 +186,7 @@ impl OwnEim {
         let coap = net::listen_udp(&listen).await?;
         let setup = EimSetup {
             id: OWN_ID,
-            listener: Some(listener),
+            listeners,
             coap: Some(coap),
             address,
             names: &crate::pki::names_of(&listen, &[])?,

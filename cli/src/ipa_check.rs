@@ -102,7 +102,7 @@ impl IpaCheck {
         if options.listen_coap.is_some() {
             config.protocols = vec![Protocol::RetrieveHttps, Protocol::RetrieveCoaps];
         }
-        let EimServer { server, tls, identity, delivery } = parties::eim_server(
+        let EimServer { server, identity, delivery } = parties::eim_server(
             (&options.id, &names),
             config,
             records,
@@ -111,6 +111,7 @@ impl IpaCheck {
             &world,
             Arc::clone(&events),
         )?;
+        let tls = parties::eim_tls(None, (&options.id, &names), &pki, &world.clock)?;
         let has_other_key = Arc::new(AtomicBool::default());
         let other = pki
             .eim(&format!("{} with another key", options.id), &names)
@@ -199,8 +200,9 @@ async fn another_eim(
         Fault::usage_caused_by(e, format!("{listen:?} is not an address"), "correct --listen-other")
     })?;
     let (config, records) = (eim::Config::new(&id, address), Arc::new(MemoryRecords::default()));
-    let EimServer { server, tls, delivery, .. } =
+    let EimServer { server, delivery, .. } =
         parties::eim_server((&id, &names), config, records, settings, pki, world, events)?;
+    let tls = parties::eim_tls(None, (&id, &names), pki, &world.clock)?;
     let tap = Tap::default();
     let running = Running::serve(listener, Some(tls), tap.over(server.link()))?;
     Ok((AnotherEim { eim: server, tap }, running, delivery))

@@ -33,12 +33,15 @@ mod server_check;
 mod sm_ds;
 pub mod sm_sr_peers;
 
-pub use listening::{listen_at, listen_for_admin, listen_udp_at, local_address};
+pub use listening::{
+    TlsListener, addresses_of, listen_at, listen_for_admin, listen_udp_at, listen_with_tls, local_address,
+    serve_with_tls,
+};
 pub use running::{Running, StopSignals, stop_signal};
 pub use served_tls::{TlsServer, served_tls};
 
-pub use eim::{EimServer, EimSetup, RunningEim, eim_server, start_eim};
-pub use sm_ds::{faulty_sm_ds, serve_sm_ds, serve_sm_ds_at, sm_ds, sm_ds_on, sm_ds_tls};
+pub use eim::{EimServer, EimSetup, RunningEim, eim_server, eim_tls, start_eim};
+pub use sm_ds::{drive_sm_ds, faulty_sm_ds, serve_sm_ds, serve_sm_ds_at, sm_ds, sm_ds_on, sm_ds_tls};
 
 /// Returns the clock and random source of the operating system. The clock can be advanced.
 ///
@@ -190,26 +193,42 @@ pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), F
 /// There is no certificate, and none can be issued.
 pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
     let first = sm_dp_credential(pki, names, clock.now())?;
-    tls_on_all_curves(TlsServer::SmDp, pki, &first, clock)
+    TlsServer::SmDp.tls_on(None, pki, &first, clock)
 }
 
-/// Returns the TLS configuration of a server with this certificate, and with a Brainpool certificate
-/// for the same names, if there is one.
-fn tls_on_all_curves(
-    server: TlsServer,
+/// Returns the TLS configuration of a listener. If it is bound to a curve, `first` is the certificate
+/// on this curve. Otherwise `first` is the certificate on the preferred curve of the PKI, and clients
+/// that only support Brainpool get the certificate that `on_brainpool` returns, if there is one.
+fn tls_on(
+    curve: Option<Curve>,
     pki: &Pki,
     first: &Credential,
+    on_brainpool: impl FnOnce() -> Result<Credential, Fault>,
     clock: Arc<dyn Clock>,
 ) -> Result<ServerTls, Fault> {
-    let (now, auth) = (clock.now(), client_auth(pki)?);
-    if first.certificate.curve() == Curve::BrainpoolP256r1 {
+    let auth = client_auth(pki)?;
+    if curve.is_some() || first.certificate.curve() == Curve::BrainpoolP256r1 {
         return ServerTls::new(&identity(first), &auth, clock);
     }
-    let names = first.certificate.server_names();
-    match server.credential_on(Curve::BrainpoolP256r1, pki, names, now) {
+    match on_brainpool() {
         Ok(brainpool) => ServerTls::on_both_curves(&identity(first), &identity(&brainpool), &auth, clock),
         Err(_) => ServerTls::new(&identity(first), &auth, clock),
     }
+}
+
+/// Returns the TLS configuration of a listener of a server whose certificates are issued from the
+/// keys of the CI and not stored, such as an eIM or an SM-SR.
+///
+/// # Errors
+/// The certificate on this curve cannot be issued.
+pub fn issued_tls(
+    curve: Option<Curve>,
+    pki: &Pki,
+    clock: &Arc<dyn Clock>,
+    issue: impl Fn(Curve) -> Result<Credential, Fault>,
+) -> Result<ServerTls, Fault> {
+    let first = issue(curve.unwrap_or_else(|| pki.tls_curve()))?;
+    tls_on(curve, pki, &first, || issue(Curve::BrainpoolP256r1), Arc::clone(clock))
 }
 
 /// Returns the policy for client certificates: they are optional. The chain of a certificate must

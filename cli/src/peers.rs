@@ -113,8 +113,8 @@ impl Drop for Delivery {
     }
 }
 
-/// Registers the operators at the SM-DP+, connects it to its peers, and starts delivering pending
-/// messages.
+/// Registers the operators at the SM-DP+, connects it to its peers, and starts its background task,
+/// which delivers pending messages and deletes expired sessions.
 ///
 /// # Errors
 /// There is no client certificate, or the records cannot be written.
@@ -139,14 +139,18 @@ pub async fn connect(
     let server = sm_dp.clone();
     let delivery = Delivery::drive("operators and SM-DSs", woken, Arc::clone(clock), move || {
         let server = server.clone();
-        Box::pin(async move { Ok(server.deliver_due().await?.into()) })
+        Box::pin(async move {
+            let mut due = Due::from(server.deliver_due().await?);
+            due.later(rsp_server::delete_expired_sessions(&server).await?);
+            Ok(due)
+        })
     });
     Ok((sm_dp, delivery))
 }
 
 impl Delivery {
     /// Starts the background task of a party; see [`background::run`]. If the records fail, a message
-    /// names `whom`, the receivers of the party's messages.
+    /// names `whom` the work is for.
     pub fn drive(
         whom: &'static str,
         woken: Arc<Notify>,
@@ -154,7 +158,7 @@ impl Delivery {
         due: impl Fn() -> BoxFuture<'static, Result<Due, Fault>> + Send + 'static,
     ) -> Self {
         let report = move |fault| {
-            remark(&format!("pending messages for {whom} were not delivered, and will be retried: {fault}"));
+            remark(&format!("background work for {whom} has failed, and will be retried: {fault}"));
         };
         Self(tokio::spawn(background::run(woken, clock, due, report)))
     }

@@ -89,6 +89,15 @@ impl Ready {
         self
     }
 
+    /// Adds all addresses of an interface: `NAME`, `NAME_2` and so on.
+    #[must_use]
+    pub fn at_all(self, name: &str, all: &[Running]) -> Self {
+        match all.split_first() {
+            Some((first, others)) => self.at(name, first.address).at_further(name, others),
+            None => self,
+        }
+    }
+
     /// Adds the further addresses of an interface: `NAME_2` and so on.
     #[must_use]
     pub fn at_further(self, name: &str, others: &[Running]) -> Self {

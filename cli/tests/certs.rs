@@ -74,26 +74,26 @@ fn the_stock_list_has_no_hash_of_a_confirmation_code() {
     assert!(!text.contains("hash") && !text.contains("digest"), "{text}");
 }
 
-/// Makes a PKI on Brainpool only out of the default one.
-fn brainpool_pki(folder: &Path) {
+/// Makes a PKI without one of the curves, `NIST` or `BRP`, out of the default one.
+fn pki_without(curve: &str, folder: &Path) {
     succeed(landfall(folder).args(["certs", "init"]));
-    fn remove_nist(folder: &Path) {
+    fn remove(ending: &str, folder: &Path) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             match path.is_dir() {
-                true => remove_nist(&path),
-                false if path.to_string_lossy().contains("_NIST.") => fs::remove_file(&path).unwrap(),
+                true => remove(ending, &path),
+                false if path.to_string_lossy().contains(ending) => fs::remove_file(&path).unwrap(),
                 false => {}
             }
         }
     }
-    remove_nist(&folder.join("pki"));
+    remove(&format!("_{curve}."), &folder.join("pki"));
 }
 
 #[test]
 fn a_pki_on_brainpool_only_serves_a_whole_download() {
     let folder = tempfile::tempdir().unwrap();
-    brainpool_pki(folder.path());
+    pki_without("NIST", folder.path());
     let serve = ["--json", "sm-dp", "serve", "--listen", "127.0.0.1:0"];
     let server = Running::start(landfall(folder.path()).args(serve));
     let ready = server.out.json();
@@ -106,6 +106,18 @@ fn a_pki_on_brainpool_only_serves_a_whole_download() {
     let code = succeed(landfall(folder.path()).args(["operator", "order", iccid.trim(), "--sm-dp", at]));
     succeed(landfall(folder.path()).args(["device", "download", code.trim(), "--sm-dp", at]));
 }
+
+const NIST: &str = "prime256v1";
+const BRAINPOOL: &str = "brainpoolP256r1";
+
+/// The servers with TLS: the command, the name of the address, and further options.
+const SERVERS: &[(&str, &str, &[&str])] = &[
+    ("sm-dp", "sm_dp", &[]),
+    ("sm-ds", "sm_ds", &[]),
+    ("sm-sr", "sm_sr", &["--listen-cards", "none"]),
+    ("eim", "eim", &["--listen-api", "none"]),
+    ("fleet", "platform", &["--listen-api", "none"]),
+];
 
 /// Returns the curve of the certificate that a server presents to a client that offers both.
 fn presented(at: &str) -> String {
@@ -121,16 +133,47 @@ fn presented(at: &str) -> String {
 #[cfg_attr(not(has_openssl), ignore = "needs openssl")]
 fn each_listener_presents_the_certificate_of_its_curve() {
     let folder = tempfile::tempdir().unwrap();
-    for (party, name) in [("sm-dp", "sm_dp"), ("sm-ds", "sm_ds")] {
+    succeed(landfall(folder.path()).args(["certs", "init"]));
+    for (party, name, options) in SERVERS {
         let serve = ["--json", party, "serve", "--listen", "127.0.0.1:0=nist"];
         let more = ["--listen", "127.0.0.1:0=brainpool", "--listen", "127.0.0.1:0"];
-        let server = Running::start(landfall(folder.path()).args(serve).args(more));
+        let server = Running::start(landfall(folder.path()).args(serve).args(more).args(*options));
         let ready = server.out.json();
         let at = |name: &str| ready["addresses"][name].as_str().unwrap().to_owned();
-        assert_eq!(presented(&at(name)), "prime256v1", "{party}");
-        assert_eq!(presented(&at(&format!("{name}_2"))), "brainpoolP256r1", "{party}");
-        assert_eq!(presented(&at(&format!("{name}_3"))), "prime256v1", "{party}");
+        assert_eq!(presented(&at(name)), NIST, "{party}");
+        assert_eq!(presented(&at(&format!("{name}_2"))), BRAINPOOL, "{party}");
+        assert_eq!(presented(&at(&format!("{name}_3"))), NIST, "{party}");
     }
     let refused = fail(landfall(folder.path()).args(["sm-dp", "serve", "--listen", "127.0.0.1:0=p521"]));
     assert!(refused.contains("nist or brainpool"), "{refused}");
+}
+
+#[test]
+#[cfg_attr(not(has_openssl), ignore = "needs openssl")]
+fn every_server_starts_with_a_pki_on_one_curve() {
+    for (missing, curve) in [("BRP", NIST), ("NIST", BRAINPOOL)] {
+        let folder = tempfile::tempdir().unwrap();
+        pki_without(missing, folder.path());
+        for (party, name, options) in SERVERS {
+            let serve = [party, "serve", "--listen", "127.0.0.1:0"];
+            let mut command = landfall(folder.path());
+            command.args(serve).args(*options);
+            // The certificates with which an SM-SR takes a card over are on P-256.
+            if (*party, curve) == ("sm-sr", BRAINPOOL) {
+                let refused = fail(&mut command);
+                assert!(refused.contains("no CI on NIST P-256"), "{refused}");
+                continue;
+            }
+            let server = Running::start(command.arg("--json"));
+            let ready = server.out.json();
+            assert_eq!(presented(ready["addresses"][name].as_str().unwrap()), curve, "{party}");
+        }
+        let free = "127.0.0.1:0";
+        let up = ["--json", "up", "--no-card", "--sm-dp", free, "--network", free, "--sm-ds", free];
+        let up = Running::start(landfall(folder.path()).args(up));
+        let ready = up.out.json();
+        for name in ["sm_dp", "sm_ds"] {
+            assert_eq!(presented(ready["addresses"][name].as_str().unwrap()), curve, "up: {name}");
+        }
+    }
 }

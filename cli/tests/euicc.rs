@@ -7,6 +7,7 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -54,6 +55,29 @@ fn each_of_many_cards_has_its_own_eid_and_port() {
         assert!(!eids.contains(&text(row, "eid").to_owned()), "{table}");
         eids.push(text(row, "eid").to_owned());
     }
+}
+
+/// The keys and certificates of a card are made when its memory is opened, which locks it. The first
+/// card is made at the start, because it shows errors that all cards have in common.
+#[test]
+fn a_card_among_many_is_made_when_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let made = || {
+        let files = std::fs::read_dir(folder.join("cards")).unwrap();
+        let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".card.lock")).collect::<BTreeSet<_>>()
+    };
+    let arguments = ["--json", "euicc", "serve", "--count", "50", "--listen", "127.0.0.1:0"];
+    let running = Running::start(landfall(folder).args(arguments));
+    let cards = running.out.json()["cards"].take();
+    assert_eq!(cards.as_array().unwrap().len(), 50);
+    let file = |number: usize| format!("{}.card.lock", text(&cards[number], "eid"));
+    assert_eq!(made(), BTreeSet::from([file(0)]));
+    let (used, eid) = (text(&cards[37], "address"), text(&cards[37], "eid"));
+    let info = succeed(landfall(folder).args(["--json", "device", "--card", used, "info"]));
+    assert_eq!(serde_json::from_str::<Value>(&info).unwrap()["eid"], eid);
+    assert_eq!(made(), BTreeSet::from([file(0), file(37)]));
 }
 
 /// A serial port opened by a program.

@@ -52,6 +52,16 @@ fn server_crashes_have_the_same_result_over_sockets() {
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
 
+/// Devices that roam with one of two identities, and return to the other one where a network refuses
+/// the first.
+#[test]
+fn a_refused_identity_has_the_same_result_over_sockets() {
+    let text = library::named("one-identity-is-welcome").unwrap();
+    let [live, alone] = run_both_ways("one-identity-is-welcome", text, "14");
+    assert_eq!(live.verdict(), Verdict::Passed, "{}", cli::report::text(&live));
+    assert_eq!(live.json().unwrap(), alone.json().unwrap());
+}
+
 /// As [`run_both_ways`], with M2M devices, whose report mentions that short messages do not use sockets.
 fn run_both_ways_m2m(name: &str, text: &str, seed: &str) -> [Report; 2] {
     println!("{name} with seed {seed}");

@@ -8,13 +8,29 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
 use cli::check::{OwnServer, ServerFacts, server};
 use cli::settings::Settings;
-use rsp::der::{tlv, tlv_bytes};
-use rsp::finding::FindingKind;
+use http::{Request, Response};
+use rsp::der::{Asn1, Reader, tlv, tlv_bytes};
+use rsp::finding::{self, FindingKind};
+use rsp::sgp22::asn1::{self, Exchange};
+use rsp::sgp22::es9plus::{
+    AuthenticateClient, AuthenticateClientRequest, CancelSession, GetBoundProfilePackage,
+    GetBoundProfilePackageRequest, HandleNotification,
+};
+use rsp::sgp22::es10b::{AuthenticateServerResponse, PrepareDownloadResponse};
+use rsp::sgp22::{EuiccInfo2, Function, json, uicc_capability};
+use rsp::status::Status;
+use serde::{Serialize, de::DeserializeOwned};
 use sgp23::{Ended, Row, Selection, Server};
 use world::{Link, LinkFault, ManualClock, MemoryEvents, SeededRandom, World, link_from};
 
@@ -28,6 +44,10 @@ fn settings() -> Settings {
 
 fn selection() -> Selection {
     Selection { filter: variable("CASE").unwrap_or_default(), ..Selection::default() }
+}
+
+fn seeded(name: &str) -> World {
+    World::new(ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap()), SeededRandom::from_text(name))
 }
 
 /// Returns the server in the environment variables, if there is one.
@@ -58,29 +78,29 @@ async fn every_case_passes() {
         assert!(report.is_good());
         return;
     }
-    let world = |name| {
-        World::new(ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap()), SeededRandom::from_text(name))
-    };
     let own =
-        OwnServer::start(&settings(), &world("server"), Arc::new(MemoryEvents::default())).await.unwrap();
-    let server = server(&own.settings, own.pki.clone(), world("tester"), own.known()).await.unwrap();
-    let mut wrong = Vec::new();
-    let report = sgp23::run(&server, &sgp23::table(), &selection(), |entry, _| {
-        if entry.ended != Ended::Passed {
-            wrong.push(entry.line());
-        }
-    })
-    .await;
+        OwnServer::start(&settings(), &seeded("server"), Arc::new(MemoryEvents::default())).await.unwrap();
+    let server = server(&own.settings, own.pki.clone(), seeded("tester"), own.known()).await.unwrap();
+    for strict in [false, true] {
+        let mut wrong = Vec::new();
+        let selection = Selection { strict, ..selection() };
+        let report = sgp23::run(&server, &sgp23::table(), &selection, |entry, _| {
+            if entry.ended != Ended::Passed {
+                wrong.push(entry.line());
+            }
+        })
+        .await;
+        println!("{}", report.summary());
+        assert!(wrong.is_empty(), "strict: {strict}\n{}", wrong.join("\n"));
+        assert!(report.is_good(), "strict: {strict}, {}", report.summary());
+    }
     own.stop().await;
-    println!("{}", report.summary());
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(report.is_good(), "{}", report.summary());
 }
 
 /// Returns a link to a server whose responses deviate in ways that no standard requires to refuse:
 /// an unknown element, and HTTP status 201.
 fn deviating(server: Link) -> Link {
-    link_from(tower::service_fn(move |request: http::Request<Bytes>| {
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
         let server = server.clone();
         async move {
             let mut response = world::send(&server, request).await?;
@@ -108,12 +128,9 @@ fn deviating(server: Link) -> Link {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deviating_server_passes_with_findings_and_fails_if_the_check_is_strict() {
-    let world = |name| {
-        World::new(ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap()), SeededRandom::from_text(name))
-    };
     let own =
-        OwnServer::start(&settings(), &world("server"), Arc::new(MemoryEvents::default())).await.unwrap();
-    let mut server = server(&own.settings, own.pki.clone(), world("tester"), own.known()).await.unwrap();
+        OwnServer::start(&settings(), &seeded("server"), Arc::new(MemoryEvents::default())).await.unwrap();
+    let mut server = server(&own.settings, own.pki.clone(), seeded("tester"), own.known()).await.unwrap();
     server.lpa = deviating(server.lpa);
     server.operator = server.operator.map(|operator| {
         let link = deviating(operator.link.clone());
@@ -131,6 +148,108 @@ async fn a_deviating_server_passes_with_findings_and_fails_if_the_check_is_stric
                 (false, Ended::Passed) | (true, Ended::Failed(_)) => {}
                 _ => panic!("strict: {strict}, {}", entry.line()),
             }
+        }
+    }
+    own.stop().await;
+}
+
+/// A response of a server that refuses a request although no standard asks for it, or `None` if the
+/// request is not one that it refuses.
+type Refuse = fn(&Request<Bytes>, &mut BTreeSet<Vec<u8>>) -> Option<Response<Bytes>>;
+
+/// The title of each case about a request that must not be refused, and a refusal of this request.
+/// The second argument of the refusal is the state of the server between requests.
+const REFUSALS: &[(&str, Refuse)] = &[
+    ("an extCardResource that cannot be read does not mean a lack of memory", |request, _| {
+        let proof = decoded::<AuthenticateClient>(request)?.ok()?;
+        let is_unreadable = Reader::new(&info2_of(&proof)?.ext_card_resource).tlv().is_err();
+        is_unreadable.then(|| refused::<AuthenticateClient>(request, Status::EuiccInsufficientMemory))
+    }),
+    (
+        "an eUICC of version 2.2 is not refused because of a capability whose bit was reserved",
+        |request, _| {
+            let proof = decoded::<AuthenticateClient>(request)?.ok()?;
+            let is_missing = !info2_of(&proof)?.uicc_capability.has(uicc_capability::GET_IDENTITY);
+            is_missing.then(|| refused::<AuthenticateClient>(request, Status::ProfileNotEligible))
+        },
+    ),
+    ("a notification that cannot be decoded is acknowledged", |request, _| {
+        decoded::<HandleNotification>(request)?.is_err().then(bad_request)
+    }),
+    ("a notification with an ICCID in another coding is acknowledged", |request, _| {
+        let (_, findings) = finding::collect(|| decoded::<HandleNotification>(request));
+        findings.iter().any(|finding| finding.kind == FindingKind::IccidCoding).then(bad_request)
+    }),
+    ("a session can be cancelled after a wrong confirmation code", |request, ended| {
+        if let Some(Ok(GetBoundProfilePackageRequest {
+            transaction_id,
+            prepare_download_response: PrepareDownloadResponse::DownloadResponseOk(ok),
+        })) = decoded::<GetBoundProfilePackage>(request)
+            && ok.euicc_signed2.hash_cc == Some(crypto::hash_cc("0000", &transaction_id.0))
+        {
+            ended.insert(transaction_id.0);
+        }
+        let cancel = decoded::<CancelSession>(request)?.ok()?;
+        ended
+            .contains(&cancel.transaction_id.0)
+            .then(|| refused::<CancelSession>(request, Status::TransactionUnknown))
+    }),
+];
+
+/// Decodes the request of a function in both bindings. `None` means that it is another function.
+fn decoded<F>(request: &Request<Bytes>) -> Option<Result<F::Request, String>>
+where
+    F: Function<Request: Asn1 + DeserializeOwned>,
+{
+    if request.uri().path() == asn1::PATH {
+        let is_this = asn1::function_tag(request.body()).unwrap() == F::Request::TAG;
+        return is_this.then(|| asn1::read(request.body()).map_err(|error| error.to_string()));
+    }
+    let is_this = request.uri().path() == F::path();
+    is_this.then(|| serde_json::from_slice(request.body()).map_err(|error| error.to_string()))
+}
+
+fn info2_of(request: &AuthenticateClientRequest) -> Option<&EuiccInfo2> {
+    match &request.authenticate_server_response {
+        AuthenticateServerResponse::AuthenticateResponseOk(ok) => Some(&ok.euicc_signed1.euicc_info2),
+        AuthenticateServerResponse::AuthenticateResponseError(_) => None,
+    }
+}
+
+fn refused<F: Exchange<Reply: Serialize>>(request: &Request<Bytes>, status: Status) -> Response<Bytes> {
+    let version = json::protocol_version(request.headers()).unwrap();
+    let refusal = status.because("the server refuses more than the standard");
+    match request.uri().path() {
+        asn1::PATH => asn1::response::<F>(version, Err(&refusal)),
+        _ => json::response::<F::Reply>(version, Err(refusal)),
+    }
+}
+
+fn bad_request() -> Response<Bytes> {
+    Response::builder().status(http::StatusCode::BAD_REQUEST).body(Bytes::new()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_fails_for_a_server_that_refuses_what_it_must_accept() {
+    let own =
+        OwnServer::start(&settings(), &seeded("server"), Arc::new(MemoryEvents::default())).await.unwrap();
+    for (title, refuse) in REFUSALS {
+        let mut server = server(&own.settings, own.pki.clone(), seeded(title), own.known()).await.unwrap();
+        let (lpa, ended) = (server.lpa.clone(), Arc::new(Mutex::new(BTreeSet::new())));
+        server.lpa = link_from(tower::service_fn(move |request: Request<Bytes>| {
+            let (lpa, refusal) = (lpa.clone(), refuse(&request, &mut ended.lock().unwrap()));
+            async move {
+                match refusal {
+                    Some(refusal) => Ok::<_, LinkFault>(refusal),
+                    None => world::send(&lpa, request).await,
+                }
+            }
+        }));
+        let selection = Selection { filter: (*title).to_owned(), ..Selection::default() };
+        let report = sgp23::run(&server, &sgp23::table(), &selection, |_, _| {}).await;
+        assert_eq!(report.entries.len(), 4, "{title}: both bindings and both curves");
+        for entry in &report.entries {
+            assert!(matches!(entry.ended, Ended::Failed(_)), "{}", entry.line());
         }
     }
     own.stop().await;

@@ -68,8 +68,23 @@ impl Pki {
     ) -> Result<ServerCredentials, PkiError> {
         let oid = self.m2m_oid(owner, name)?;
         let card = self.m2m_card_credential(owner, name)?;
-        let tls = self.m2m_tls(&oid, name, &owner.to_string(), server_names)?;
+        let tls = self.m2m_tls_on(self.tls_curve(), owner, name, server_names)?;
         Ok(ServerCredentials { oid, card, tls })
+    }
+
+    /// Returns the TLS certificate of the SM-DP or SM-SR with this name on this curve. The one on
+    /// [`Pki::tls_curve`] is that of [`Pki::m2m_server`].
+    ///
+    /// # Errors
+    /// The CI's certificate or key is missing, or there is no server name.
+    pub fn m2m_tls_on(
+        &self,
+        curve: Curve,
+        owner: Owner,
+        name: &str,
+        server_names: &[ServerName],
+    ) -> Result<Credential, PkiError> {
+        self.m2m_tls(curve, &self.m2m_oid(owner, name)?, name, &owner.to_string(), server_names)
     }
 
     /// Returns only the card certificate of the SM-DP or SM-SR, with its key.
@@ -138,7 +153,7 @@ impl Pki {
     /// # Errors
     /// The CI's certificate or key on NIST P-256 is missing, or there is no server name.
     pub fn m2m_operator(&self, name: &str, server_names: &[ServerName]) -> Result<Credential, PkiError> {
-        self.m2m_tls(&oid_below(OPERATOR, name)?, name, "operator", server_names)
+        self.m2m_tls(self.tls_curve(), &oid_below(OPERATOR, name)?, name, "operator", server_names)
     }
 
     /// Returns the TLS credential of the EUM, the client on ES1. An EIS is signed with another key,
@@ -154,18 +169,19 @@ impl Pki {
             Some(oid) => oid.clone(),
             None => EUM.parse()?,
         };
-        self.m2m_tls(&oid, &organisation, "EUM", server_names)
+        self.m2m_tls(self.tls_curve(), &oid, &organisation, "EUM", server_names)
     }
 
     fn m2m_tls(
         &self,
+        curve: Curve,
         oid: &Oid,
         name: &str,
         part: &str,
         server_names: &[ServerName],
     ) -> Result<Credential, PkiError> {
-        let validity = self.ci(CURVE)?.validity();
-        self.issue_plain_tls(&format!("{part} {name}"), name, oid, server_names, validity)
+        let validity = self.ci(curve)?.validity();
+        self.issue_plain_tls(curve, &format!("{part} {name}"), name, oid, server_names, validity)
     }
 }
 

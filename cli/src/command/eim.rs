@@ -25,7 +25,7 @@ use crate::{
     parties::{self, EimSetup, Running},
     peers::AllowAddress,
     readiness::{Ready, ReadyOptions},
-    settings::{Setting, Settings},
+    settings::{ListenAddress, Setting, Settings},
 };
 
 /// Default address of the API.
@@ -85,9 +85,10 @@ pub struct Serve {
     /// Identifier of the eIM; its keys and records depend on it
     #[arg(long, default_value = "eim.landfall.example")]
     id: String,
-    /// Listening address for IPAs, or `none` to serve only CoAP
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8450")]
-    listen: String,
+    /// Listening address for IPAs, with =nist or =brainpool for one curve (repeatable), or `none` to
+    /// serve only CoAP
+    #[arg(long, value_name = "HOST:PORT[=CURVE]", default_value = "127.0.0.1:8450")]
+    listen: Vec<ListenAddress>,
     /// Listening address for IPAs over CoAP and DTLS
     #[arg(long, value_name = "HOST:PORT", required_if_eq("listen", "none"))]
     listen_coap: Option<String>,
@@ -277,11 +278,9 @@ impl Serve {
         let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (mut listen, mut listen_api) = (self.listen.clone(), self.listen_api.clone());
-        let listener = match listen.as_str() {
-            "none" => None,
-            _ => Some(parties::listen_at(&mut listen, "--listen").await?),
-        };
+        let mut listen_api = self.listen_api.clone();
+        let served: Vec<_> = self.listen.iter().filter(|listen| listen.address != "none").cloned().collect();
+        let listeners = parties::listen_with_tls(&served, "--listen").await?;
         let active_faults = self.faults.put(&FaultPoints::EIM, settings)?;
         if self.faults.has(Family::Coap) && self.listen_coap.is_none() {
             return Err(Fault::usage(
@@ -299,18 +298,18 @@ impl Serve {
             "none" => None,
             _ => Some(parties::listen_at(&mut listen_api, "--listen-api").await?),
         };
-        let serves_https = listener.is_some();
-        if !serves_https {
-            listen = listen_coap.unwrap_or(listen);
-        }
+        let serves_https = !listeners.is_empty();
+        let served: Vec<_> = listeners.iter().map(|listener| listener.listens.address.clone()).collect();
+        let listen = served.first().cloned().or(listen_coap).unwrap_or_default();
         let address = self.announced(&listen)?;
-        let further = std::iter::once(parties::host_of(address.as_str()).to_owned());
+        let further = std::iter::once(address.as_str()).chain(served.iter().map(String::as_str));
+        let further = further.map(|address| parties::host_of(address).to_owned());
         let further: Vec<_> = further.chain(self.names.iter().cloned()).collect();
         let names = crate::pki::names_of(&listen, &further)?;
         let records = settings.data_dir.join(format!("{}.sqlite", file_name(&self.id)));
         let setup = EimSetup {
             id: &self.id,
-            listener,
+            listeners,
             coap,
             address: address.clone(),
             names: &names,
@@ -337,6 +336,7 @@ impl Serve {
         remark(&format!("eIM {} at {address} ({protocol}); Ctrl-C stops it", self.id));
         let ready = Ready::of("eim serve", settings)
             .at("eim", &address)
+            .at_further("eim", running.https.get(1..).unwrap_or_default())
             .at_optional("eim_coap", running.coap)
             .at_optional("api", api.as_ref().map(|api| api.address));
         startup.announce(&ready, json)?.requested().await;

@@ -72,6 +72,7 @@ impl Command {
                             active_faults,
                         )
                     };
+                    let _sessions = parties::drive_sm_ds(&sm_ds, &world.clock);
                     let first =
                         ListenAddress { address: settings.sm_ds.clone(), curve: settings.sm_ds_curve };
                     let running = serve(listener, &first)?;

@@ -35,7 +35,7 @@ use crate::{
     parties::{self, sm_sr_peers},
     peers::AllowAddress,
     readiness::{Ready, ReadyOptions},
-    settings::{Setting, Settings},
+    settings::{ListenAddress, Setting, Settings},
 };
 
 /// SM-SR of M2M devices: server and records
@@ -68,9 +68,9 @@ enum What {
 #[derive(Debug, Args)]
 #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed]))]
 struct Serve {
-    /// Listening address for other servers
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
-    listen: String,
+    /// Listening address for other servers, with =nist or =brainpool for one curve (repeatable)
+    #[arg(long, value_name = "HOST:PORT[=CURVE]", default_value = "127.0.0.1:8445")]
+    listen: Vec<ListenAddress>,
     /// Address announced to other servers [default: the listening address]
     #[arg(long, value_name = "HOST:PORT")]
     announce: Option<SmdpAddress>,
@@ -227,15 +227,19 @@ impl Serve {
         let startup = self.ready.begin()?;
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let listener = parties::listen_at(listen, "--listen").await?;
+        let listeners = parties::listen_with_tls(listen, "--listen").await?;
+        // A server that an injected fault restarts keeps its ports.
+        *listen = listeners.iter().map(|listener| listener.listens.clone()).collect();
+        let first = listen.first().map(|first| first.address.clone()).unwrap_or_default();
         // A host name in the listening address is announced. If the address is unspecified
         // (0.0.0.0), --announce must name one.
         let is_address = |place: &str| place.parse::<SocketAddr>().is_ok();
         let address = self.announce.as_ref().map(|address| address.as_str().to_owned());
-        let address = address.or_else(|| (!is_address(listen)).then(|| listen.clone()));
-        let further = address.iter().map(|address| parties::host_of(address).to_owned());
+        let address = address.or_else(|| (!is_address(&first)).then(|| first.clone()));
+        let further = address.iter().chain(listen.iter().map(|listens| &listens.address));
+        let further = further.map(|address| parties::host_of(address).to_owned());
         let further = further.chain(self.names.iter().cloned());
-        let names = crate::pki::names_of(listen, &further.collect::<Vec<_>>())?;
+        let names = crate::pki::names_of(&first, &further.collect::<Vec<_>>())?;
         let cards = match cards.as_str() {
             "none" => None,
             _ => Some(parties::listen_at(cards, "--listen-cards").await?),
@@ -243,7 +247,7 @@ impl Serve {
         let party = m2m::start(m2m::Setup {
             pki: &pki,
             name,
-            listener,
+            listeners,
             address,
             names: &names,
             cards,
@@ -281,6 +285,7 @@ impl Serve {
         remark(&format!("SM-SR {} at {} (ES1, ES3, ES4 and ES7); Ctrl-C stops it", party.id, party.address));
         let ready = Ready::of("sm-sr serve", settings)
             .at("sm_sr", &party.address)
+            .at_further("sm_sr", party.listeners().get(1..).unwrap_or_default())
             .at_optional("cards", party.card_side.https);
         startup.announce(&ready, json)?.requested().await;
         party.stop().await;
@@ -290,7 +295,7 @@ impl Serve {
 
 /// Listening addresses; port 0 is replaced by the port that was chosen.
 struct ListenAddresses<'a> {
-    listen: &'a mut String,
+    listen: &'a mut Vec<ListenAddress>,
     cards: &'a mut String,
 }
 

@@ -130,7 +130,7 @@ impl Command {
         let tls =
             parties::served_tls(TlsServer::SmDp, &listens, names, &pki, settings, &clock, active_faults)?;
         let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), active_faults.incoming(sm_dp.link()))?;
-        let sm_ds_running =
+        let (sm_ds_running, _sm_ds_sessions) =
             parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events), active_faults)?;
         let subscription = super::network::add_subscribers(&subscribers, &package)?;
         for package in preset.iter().flat_map(Preset::subscriptions) {

@@ -47,7 +47,7 @@ use crate::{
         demo_networks::{BOOTSTRAP, DemoNetworks, LOCAL, plmn},
     },
     peers::{Delivery, TlsPeers},
-    settings::Settings,
+    settings::{ListenAddress, Settings},
 };
 
 /// Numbers of the SM-SRs, to which cards send short messages.
@@ -121,12 +121,13 @@ impl Demonstration {
         networks.add_refusing()?;
         let smsc_address = start_smsc(&networks.networks, folder, &world, &clock, &mut tasks).await?;
 
+        let any = ListenAddress { address: ANY.to_owned(), curve: None };
         let mut sm_srs = Vec::new();
         for (number, (name, own)) in (1..).zip(SM_SR_NAMES.into_iter().zip(SM_SR_NUMBERS)) {
             sm_srs.push(sm_sr::start(sm_sr::Setup {
                 pki: &pki,
                 name,
-                listener: net::listen(ANY).await?,
+                listeners: parties::listen_with_tls(std::slice::from_ref(&any), "--listen").await?,
                 address: None,
                 names: &hosts,
                 cards: Some(net::listen(ANY).await?),

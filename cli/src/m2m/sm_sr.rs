@@ -3,9 +3,10 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use certs::{Pki, ServerName};
+use certs::{Pki, ServerName, m2m::Owner};
+use crypto::Curve;
 use net::{
-    Client, ClientTls, ServerTls,
+    Client, ClientTls,
     smpp::{Esme, EsmeSettings},
 };
 use rsp::ids::Oid;
@@ -23,7 +24,7 @@ pub use testbed::m2m::assembly::CARD_PATH;
 use super::{factory::CardAddresses, messages::Messages};
 use crate::{
     faults::ActiveFaults,
-    parties::{Running, client_auth, identity, local_address, tls_roots},
+    parties::{Running, TlsListener, identity, issued_tls, local_address, serve_with_tls, tls_roots},
     peers::{Delivery, TlsPeers},
 };
 
@@ -33,9 +34,9 @@ pub struct Setup<'a> {
     pub pki: &'a Pki,
     /// Name of the SM-SR, from which its OID is derived.
     pub name: &'a str,
-    /// Listener for other servers.
-    pub listener: TcpListener,
-    /// Address announced to other servers, `host:port`; default: that of the listener.
+    /// Listeners for other servers.
+    pub listeners: Vec<TlsListener>,
+    /// Address announced to other servers, `host:port`; default: that of the first listener.
     pub address: Option<String>,
     /// Host names in its certificate.
     pub names: &'a [ServerName],
@@ -76,7 +77,7 @@ pub struct RunningSmSr {
     pub address: String,
     /// Address and number for cards.
     pub card_side: CardAddresses,
-    soap: Running,
+    soap: Vec<Running>,
     cards: Option<Running>,
     /// SMPP client; runs until it is dropped.
     _writer: Option<Arc<Esme>>,
@@ -89,9 +90,16 @@ impl RunningSmSr {
         Party::new(&self.id, name, self.address.clone())
     }
 
+    /// Returns the listeners for other servers.
+    pub fn listeners(&self) -> &[Running] {
+        &self.soap
+    }
+
     /// Waits for open requests, then stops.
     pub async fn stop(self) {
-        self.soap.stop().await;
+        for soap in self.soap {
+            soap.stop().await;
+        }
         if let Some(cards) = self.cards {
             cards.stop().await;
         }
@@ -103,11 +111,17 @@ impl RunningSmSr {
 /// # Errors
 /// A certificate is missing, or a record or a socket fails.
 pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
-    let Setup { pki, name, listener, names, cards, number, smsc, records, world, events, client, .. } = setup;
-    let listens = local_address(&listener)?;
-    let address = match setup.address {
-        Some(address) => address,
-        None => announced("--announce", "HOST:PORT", listens)?.to_string(),
+    let Setup { pki, name, listeners, names, cards, number, smsc, records, world, events, client, .. } =
+        setup;
+    check_curves(pki)?;
+    let address = match (setup.address, listeners.first()) {
+        (Some(address), _) => address,
+        (None, Some(first)) => {
+            announced("--announce", "HOST:PORT", local_address(&first.listener)?)?.to_string()
+        }
+        (None, None) => {
+            return Err(Fault::usage("the SM-SR has no address", "none was given", "give --listen"));
+        }
     };
     let https = match (&cards, setup.cards_address) {
         (Some(_), Some(address)) => Some(address),
@@ -139,9 +153,14 @@ pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
             Box::pin(async move { server.due().await })
         },
     );
-    let server_tls = ServerTls::new(&identity(&own.tls), &client_auth(pki)?, Arc::clone(&world.clock))?;
     let active_faults = setup.active_faults;
-    let soap = Running::serve(listener, Some(server_tls), active_faults.incoming(server.link()))?;
+    let issue = |curve| {
+        pki.m2m_tls_on(curve, Owner::SmSr, name, names)
+            .map_err(|e| crate::pki::missing_certificate(e, "the SM-SR has no TLS certificate"))
+    };
+    let soap = serve_with_tls(listeners, &active_faults.incoming(server.link()), |listens| {
+        issued_tls(listens.curve, pki, &world.clock, issue)
+    })?;
     let cards = cards.map(|cards| serve_cards(cards, server.engine().clone(), active_faults)).transpose()?;
     Ok(RunningSmSr {
         server,
@@ -153,6 +172,20 @@ pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
         _writer: writer,
         _delivery: delivery,
     })
+}
+
+/// Checks that the PKI has a CI on NIST P-256. The certificates and keys with which an SM-SR takes a
+/// card over (ES5.EstablishISDRKeySet, SGP.02 section 4.1.1.8) are on this curve, which every card of
+/// SGP.02 supports.
+fn check_curves(pki: &Pki) -> Result<(), Fault> {
+    if pki.curves().contains(&Curve::P256) {
+        return Ok(());
+    }
+    Err(Fault::usage(
+        "cannot start the SM-SR",
+        "the PKI has no CI on NIST P-256, the curve of the certificates with which an SM-SR takes cards over",
+        "use a PKI with this curve, such as that of `landfall certs init`",
+    ))
 }
 
 /// Returns the address to announce: that of the listener, unless it is unspecified (0.0.0.0).

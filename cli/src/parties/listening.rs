@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
+use net::ServerTls;
 use tokio::net::{TcpListener, UdpSocket};
-use world::Fault;
+use world::{Fault, Link};
 
-use crate::settings::Settings;
+use super::Running;
+use crate::settings::{ListenAddress, Settings};
 
 /// Listens at an address of the settings. Port 0 is replaced by the port that was chosen. `flag` is
 /// the flag that sets the address.
@@ -16,6 +18,48 @@ pub async fn listen_at(address: &mut String, flag: &str) -> Result<TcpListener, 
     let listener = net::listen(address).await.map_err(|fault| set_by(flag, fault))?;
     replace_port(address, local_address(&listener)?);
     Ok(listener)
+}
+
+/// A socket of a server with TLS.
+pub struct TlsListener {
+    /// The socket.
+    pub listener: TcpListener,
+    /// Its address, with the port that was chosen, and its curve.
+    pub listens: ListenAddress,
+}
+
+/// Listens at all addresses of a server with TLS, as [`listen_at`] does.
+///
+/// # Errors
+/// An address is not available.
+pub async fn listen_with_tls(addresses: &[ListenAddress], flag: &str) -> Result<Vec<TlsListener>, Fault> {
+    let mut listeners = Vec::new();
+    for listens in addresses {
+        let mut listens = listens.clone();
+        let listener = listen_at(&mut listens.address, flag).await?;
+        listeners.push(TlsListener { listener, listens });
+    }
+    Ok(listeners)
+}
+
+/// Serves `service` on all listeners, each with the TLS configuration for its address and curve.
+///
+/// # Errors
+/// A certificate is missing, or a socket fails.
+pub fn serve_with_tls(
+    listeners: Vec<TlsListener>,
+    service: &Link,
+    tls: impl Fn(&ListenAddress) -> Result<ServerTls, Fault>,
+) -> Result<Vec<Running>, Fault> {
+    let serve =
+        |TlsListener { listener, listens }| Running::serve(listener, Some(tls(&listens)?), service.clone());
+    listeners.into_iter().map(serve).collect()
+}
+
+/// Returns the addresses of all listeners, for a message.
+pub fn addresses_of(running: &[Running]) -> String {
+    let addresses: Vec<_> = running.iter().map(|running| running.address.to_string()).collect();
+    addresses.join(", ")
 }
 
 /// Opens a UDP socket at an address of the settings, as [`listen_at`] does.

@@ -10,7 +10,7 @@ use net::ServerTls;
 use rsp::time::Timestamp;
 use world::{Clock, Fault};
 
-use super::{client_auth, host_of, identity, server_credential, tls_on_all_curves, year_from};
+use super::{client_auth, host_of, identity, server_credential, tls_on, year_from};
 use crate::{
     faults::ActiveFaults,
     output::remark,
@@ -78,6 +78,20 @@ impl TlsServer {
         let kept = pki.credential(self.role(), curve).or_else(|_| issue(year_from(now)));
         server_credential(self.title(), kept, issue, names, now)
     }
+
+    /// Returns the TLS configuration of a listener with this certificate, as [`tls_on`]. The
+    /// certificate on the other curve is for the same names.
+    pub(super) fn tls_on(
+        self,
+        curve: Option<Curve>,
+        pki: &Pki,
+        first: &Credential,
+        clock: Arc<dyn Clock>,
+    ) -> Result<ServerTls, Fault> {
+        let (names, now) = (first.certificate.server_names(), clock.now());
+        let on_brainpool = || self.credential_on(Curve::BrainpoolP256r1, pki, names, now);
+        tls_on(curve, pki, first, on_brainpool, clock)
+    }
 }
 
 /// Returns the TLS configuration of a server that listens at `listens` and has these names, with its
@@ -102,10 +116,7 @@ pub fn served_tls(
         Some(curve) if *curve != pki.tls_curve() => server.credential_on(*curve, pki, &all, clock.now())?,
         _ => served_credential(server, pki, &all, own.as_ref(), clock.now())?,
     };
-    let tls = match curve {
-        Some(_) => ServerTls::new(&identity(&credential), &client_auth(pki)?, Arc::clone(clock))?,
-        None => tls_on_all_curves(server, pki, &credential, Arc::clone(clock))?,
-    };
+    let tls = server.tls_on(*curve, pki, &credential, Arc::clone(clock))?;
     with_faults(server, tls, &credential, pki, settings, clock, active_faults)
 }
 

@@ -11,6 +11,7 @@ use world::{Clock, Events, Fault, Records, World};
 use super::Running;
 use crate::{
     faults::ActiveFaults,
+    peers::Delivery,
     pki,
     settings::{ListenAddress, Settings},
 };
@@ -51,8 +52,8 @@ pub fn sm_ds_on(
     Ok(SmDs::new(config, credentials, records, world.clone(), events))
 }
 
-/// Starts the SM-DS of the settings with the active faults. It accepts TLS connections; see
-/// [`super::served_tls`].
+/// Starts the SM-DS of the settings with the active faults, and its background task. It accepts TLS
+/// connections; see [`super::served_tls`].
 ///
 /// # Errors
 /// As [`sm_ds()`], or there is no TLS certificate and none can be issued.
@@ -63,10 +64,11 @@ pub fn serve_sm_ds(
     world: &World,
     events: Arc<dyn Events>,
     active_faults: &ActiveFaults,
-) -> Result<Running, Fault> {
+) -> Result<(Running, Delivery), Fault> {
     let server = faulty_sm_ds(settings, pki, world, events, active_faults)?;
     let listens = ListenAddress { address: settings.sm_ds.clone(), curve: settings.sm_ds_curve };
-    serve_sm_ds_at(listener, &listens, &server, settings, pki, &world.clock, active_faults)
+    let running = serve_sm_ds_at(listener, &listens, &server, settings, pki, &world.clock, active_faults)?;
+    Ok((running, drive_sm_ds(&server, &world.clock)))
 }
 
 /// Opens the SM-DS of the settings with the active faults of its records, without listening.
@@ -102,6 +104,15 @@ pub fn serve_sm_ds_at(
     Running::serve(listener, Some(tls), active_faults.incoming_at_sm_ds(server.link()))
 }
 
+/// Starts the background task of an SM-DS, which deletes expired sessions.
+pub fn drive_sm_ds(server: &SmDs, clock: &Arc<dyn Clock>) -> Delivery {
+    let server = server.clone();
+    Delivery::drive("sessions of LPAs", Arc::default(), Arc::clone(clock), move || {
+        let server = server.clone();
+        Box::pin(async move { Ok(Some(rsp_server::delete_expired_sessions(&server).await?).into()) })
+    })
+}
+
 /// Returns the TLS configuration of the SM-DS; see [`super::sm_dp_tls`].
 ///
 /// # Errors
@@ -111,5 +122,5 @@ pub fn sm_ds_tls(settings: &Settings, pki: &Pki, clock: Arc<dyn Clock>) -> Resul
     let kept = pki.ds(pki.tls_curve()).map(|ds| ds.tls);
     let issue = |validity| pki.issue_ds_tls(&names, validity);
     let credential = super::server_credential("SM-DS", kept, issue, &names, clock.now())?;
-    super::tls_on_all_curves(super::TlsServer::SmDs, pki, &credential, clock)
+    super::TlsServer::SmDs.tls_on(None, pki, &credential, clock)
 }

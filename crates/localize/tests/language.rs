@@ -133,8 +133,14 @@ fn a_numbering_range_selects_subscriptions() {
         let device = device(&[("404-10", home, A, "2026-01-01")]);
         assert_eq!(measured(&device, &ban, "2026-01-01").is_some(), applies, "{home}");
     }
+    let built_in = RuleBook::built_in().unwrap();
+    let global = built_in.rules().iter().find(|rule| rule.id.to_string() == "in-global-imsi").unwrap();
+    for (home, applies) in [("901-28", true), ("234-15", false)] {
+        let device = device(&[("404-10", home, A, "2026-01-01")]);
+        assert_eq!(localize::measure(&device, global, at("2026-01-01")).is_some(), applies, "{home}");
+    }
     let mut unknown = device(&[]);
-    let place = RuleBook::built_in().unwrap().locate("404-10".parse().unwrap()).unwrap();
+    let place = built_in.locate("404-10".parse().unwrap()).unwrap();
     unknown.history.observe(place, "XZ".parse().unwrap(), at("2026-01-01")).unwrap();
     let decision = decide(at("2026-01-02"), &unknown, &[], &ban, &Policy::default());
     assert!(matches!(decision.reasons()[0], Reason::HomeNetworkNotKnown { .. }), "{decision}");

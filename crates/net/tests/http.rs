@@ -16,6 +16,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{post, serve_mirror};
 use http::{Request, Response, StatusCode};
+use http_body_util::Empty;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use net::http::{MAX_ANSWER, MAX_REQUEST};
 use net::{Client, listen, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +33,36 @@ async fn a_request_reaches_the_service_and_is_answered() {
         let answer = send(&link, post("/gsma/rsp2/es9plus/x", "abc")).await.unwrap();
         assert_eq!(answer.body(), "HTTP/1.1 /gsma/rsp2/es9plus/x 3 nobody");
     }
+}
+
+/// In HTTP/2, the host of a request is in its URI. A browser uses HTTP/2 only with TLS, but another
+/// program can forward a request of a page in this form.
+#[tokio::test]
+async fn a_request_in_cleartext_http2_has_the_host_that_its_client_named() {
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = tower::service_fn(|request: Request<Bytes>| async move {
+        let status = match world::refuse_web_pages(&request, |_| false) {
+            Ok(()) => StatusCode::OK,
+            Err(refusal) => refusal.status(),
+        };
+        Ok::<_, LinkFault>(Response::builder().status(status).body(Bytes::new()).unwrap())
+    });
+    let server = tokio::spawn(serve(listener, None, service, std::future::pending()));
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for (uri, expected) in [
+        (format!("http://{address}/v1/devices"), StatusCode::OK),
+        ("http://evil.example/v1/devices".to_owned(), StatusCode::FORBIDDEN),
+    ] {
+        let request = Request::get(&uri).version(http::Version::HTTP_2);
+        let response = client.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+        assert_eq!((response.version(), response.status()), (http::Version::HTTP_2, expected), "{uri}");
+    }
+    connection.abort();
+    server.abort();
 }
 
 /// Sends a request, and closes the connection after the service has begun. Returns true if the

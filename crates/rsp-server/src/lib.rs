@@ -30,5 +30,7 @@ pub use answer::{Binding, Reply, ResponseEncoder};
 pub use decision::{Decision, Rejection, without_fault};
 pub use namespace::{InvalidNamespace, Namespace};
 pub use outgoing::AllowedAddresses;
-pub use server::{Context, Core, Function, Interface, Route, Server, Settings, handle, link};
+pub use server::{
+    Context, Core, Function, Interface, Route, Server, Settings, delete_expired_sessions, handle, link,
+};
 pub use sessions::Session;

@@ -501,6 +501,20 @@ pub async fn handle<S: Server>(server: &S, request: Request<Bytes>) -> Response<
     reply.response
 }
 
+/// Deletes all sessions that have expired, in batches. The background task of a server calls it
+/// again at the time that it returns: no session expires earlier, because one that is opened in the
+/// meantime has its whole lifetime.
+///
+/// # Errors
+/// Returns a fault if the records fail. The sessions are deleted later.
+pub async fn delete_expired_sessions<S: Server>(server: &S) -> Result<Timestamp, Fault> {
+    let core = server.core();
+    let now = core.world.now();
+    while core.sessions.sweep(&*core.records, &S::SESSIONS, now).await? {}
+    let of_new_session = now.plus(S::settings(&core.config).session_lifetime);
+    Ok(core.sessions.next_expiry().map_or(of_new_session, |next| next.min(of_new_session)))
+}
+
 /// A function. If the request calls none, the HTTP status of the response, and the reason.
 type Found<S> = Result<&'static dyn Route<S>, (StatusCode, String)>;
 

@@ -2,7 +2,8 @@
 //!
 //! A server remembers when each session expires, in memory. Expired sessions are deleted in small
 //! batches, at most one for each request, so that a flood of abandoned sessions delays no request.
-//! A restarted server reads the stored sessions in the same way, one page for each request.
+//! A restarted server reads the stored sessions in the same way, one page for each request. The
+//! background task of a server deletes the expired sessions of a time without requests.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -93,7 +94,8 @@ impl OpenSessions {
         }
     }
 
-    /// Deletes one batch of expired sessions.
+    /// Deletes one batch of expired sessions. Returns true if another batch is left, or another page
+    /// of the records of an earlier run.
     ///
     /// # Errors
     /// Returns a fault if the records fail. The sessions are deleted later.
@@ -102,23 +104,29 @@ impl OpenSessions {
         records: &dyn Records,
         collection: &Collection<T>,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         self.read_page(records, collection).await?;
-        let batch: Vec<String> = {
+        let (batch, is_more): (Vec<String>, bool) = {
             let mut index = self.index();
             index.expire(now);
             let size = index.due.len().min(BATCH);
-            index.due.drain(..size).collect()
+            let batch = index.due.drain(..size).collect();
+            (batch, !index.due.is_empty() || !matches!(index.read, Progress::Done))
         };
         if batch.is_empty() {
-            return Ok(());
+            return Ok(is_more);
         }
         let deleted =
             world::transact(records, |tx| Box::pin(forget_expired(tx, collection, &batch, now))).await;
         if deleted.is_err() {
             self.index().due.extend(batch);
         }
-        deleted
+        deleted.map(|()| is_more)
+    }
+
+    /// Returns the time at which the first open session expires, or `None` if none is open.
+    pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
+        self.index().by_expiry.first().map(|(expires, _)| *expires)
     }
 
     /// Reads a page of the sessions that were open when the server started.

@@ -210,8 +210,14 @@ pub(crate) fn fresh_iccid(testbed: &Testbed<'_>) -> Result<Iccid, Stop> {
 
 /// Builds a minimal package with the services that the profile needs.
 pub fn package(iccid: Iccid, features: &ProfileFeatures) -> Vec<u8> {
-    let services: &[_] = if features.usim { &[Service::USIM, Service::MILENAGE] } else { &[] };
-    minimal_package(iccid, PROFILE_TYPE, services)
+    let mut services = Vec::new();
+    if features.usim {
+        services.extend([Service::USIM, Service::MILENAGE]);
+    }
+    if features.get_identity {
+        services.push(Service::GET_IDENTITY);
+    }
+    minimal_package(iccid, PROFILE_TYPE, &services)
 }
 
 /// Builds a package without contents that requires these services.

@@ -5,14 +5,17 @@
 
 use std::fmt;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use rsp::der::{Asn1, Reader, Tag, tlv, tlv_bytes};
 use rsp::ids::Version;
 use rsp::sgp22::Function;
+use rsp::sgp22::es9plus::{HandleNotification, HandleNotificationRequest};
 use rsp::sgp22::json::{self, StatusCodeData};
 use rsp::status::Status;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 use world::CallError;
 
 use crate::verdict::{Stop, Verdict, ensure};
@@ -37,6 +40,8 @@ pub(crate) const USER_AGENT: &str = "gsma-rsp-lpad";
 const REMOTE_PROFILE_PROVISIONING: Tag = Tag(0xA2);
 const OK: Tag = Tag(0xA0);
 const ERROR: Tag = Tag(0x81);
+/// The tag of pendingNotification in HandleNotification.
+const PENDING_NOTIFICATION: Tag = Tag(0xA0);
 
 impl fmt::Display for Binding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,6 +89,22 @@ impl Binding {
             Self::Json => self.post(&F::path(), version, json_bytes(body)),
             Self::Asn1 => {
                 self.post(ASN1_PATH, version, tlv_bytes(REMOTE_PROFILE_PROVISIONING, &body.to_der()).into())
+            }
+        }
+    }
+
+    /// Builds the request of HandleNotification for the encoding of a notification, which may be
+    /// invalid.
+    pub fn notification(self, version: Version, notification: &[u8]) -> Request<Bytes> {
+        match self {
+            Self::Json => {
+                let body = json!({ "pendingNotification": BASE64_STANDARD.encode(notification) });
+                self.post(&HandleNotification::path(), version, json_bytes(&body))
+            }
+            Self::Asn1 => {
+                let request =
+                    tlv_bytes(HandleNotificationRequest::TAG, &tlv_bytes(PENDING_NOTIFICATION, notification));
+                self.post(ASN1_PATH, version, tlv_bytes(REMOTE_PROFILE_PROVISIONING, &request).into())
             }
         }
     }

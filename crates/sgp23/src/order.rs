@@ -46,6 +46,8 @@ pub enum StockState {
 pub struct ProfileFeatures {
     /// The profile requires a USIM and Milenage.
     pub usim: bool,
+    /// The profile requires getIdentity, whose bit of UICCCapability was reserved before version 2.3.
+    pub get_identity: bool,
     /// The profile has the policy rule PPR1.
     pub ppr1: bool,
     /// The profile has an icon, which makes its metadata longer than one segment.
@@ -81,7 +83,7 @@ pub struct Order {
 
 impl ProfileFeatures {
     /// No special properties.
-    pub const NONE: Self = Self { usim: false, ppr1: false, icon: false };
+    pub const NONE: Self = Self { usim: false, get_identity: false, ppr1: false, icon: false };
 }
 
 impl Order {
@@ -112,6 +114,7 @@ impl Order {
             (*ppk, "a package with profile protection keys"),
             (*bound_once, "a package that can be bound only once"),
             (profile.usim, "a profile that requires a USIM with Milenage"),
+            (profile.get_identity, "a profile that requires getIdentity"),
             (profile.ppr1, "a profile with PPR1"),
             (profile.icon, "a profile with an icon"),
         ]

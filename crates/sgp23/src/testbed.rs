@@ -6,16 +6,15 @@ use certs::{Certificate, Role, ServerCertificate, Verified, check_server, same_o
 use crypto::bsp::MAX_TLV;
 use crypto::{Curve, SecretKey, Signature};
 use http::{Request, Response};
-use rsp::der::{Asn1, Raw, tlv_bytes};
+use rsp::der::{Asn1, tlv_bytes};
 use rsp::finding::{self, Finding, FindingKind};
 use rsp::ids::{CertificateDer, Iccid, Oid, TransactionId};
 use rsp::sgp22::Function;
 use rsp::sgp22::PendingNotification;
 use rsp::sgp22::es9plus::{
     AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, CancelSession,
-    GetBoundProfilePackage, GetBoundProfilePackageOk, GetBoundProfilePackageRequest, HandleNotification,
-    HandleNotificationRequest, InitiateAuthentication, InitiateAuthenticationOk,
-    InitiateAuthenticationRequest,
+    GetBoundProfilePackage, GetBoundProfilePackageOk, GetBoundProfilePackageRequest, InitiateAuthentication,
+    InitiateAuthenticationOk, InitiateAuthenticationRequest,
 };
 use rsp::sgp22::es10b::AuthenticateServerResponse;
 use rsp::sgp22::json;
@@ -435,8 +434,15 @@ impl<'a> Testbed<'a> {
     /// # Errors
     /// Fails if the server does not accept the notification.
     pub async fn notify(&self, notification: PendingNotification) -> Verdict {
-        let request = HandleNotificationRequest { pending_notification: Raw::new(notification) };
-        let request = self.binding.request::<HandleNotification>(self.server.version, &request);
+        self.notify_octets(&notification.to_der()).await
+    }
+
+    /// Delivers the encoding of a notification, which may be invalid, like [`Testbed::notify`].
+    ///
+    /// # Errors
+    /// Fails if the server does not accept the notification.
+    pub async fn notify_octets(&self, notification: &[u8]) -> Verdict {
+        let request = self.binding.notification(self.server.version, notification);
         let response = self.send(request).await?;
         let (answer, findings) = finding::collect(|| json::acknowledgement(&response));
         self.accept(findings);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderName, Method, Request, StatusCode, header};
 use rsp::sgp32::{
     EuiccResultData,
     esipa::GetEimPackageResponse,
@@ -104,6 +104,45 @@ async fn an_order_goes_from_queued_to_its_result() {
     let all = api.get(&format!("/admin/v1/orders?eid={}", card.eid)).await;
     let automatic = all.as_array().unwrap().iter().filter(|order| order["automatic"] == true);
     assert_eq!((all.as_array().unwrap().len(), automatic.count()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_web_page_cannot_use_the_api() {
+    let testbed = Testbed::new();
+    let link = testbed.eim.admin();
+    let eid = testbed.card().eid;
+    let body = json!({ "eid": eid }).to_string();
+    let status = async |headers: &[(HeaderName, &str)], body: &str| {
+        let method = if body.is_empty() { Method::GET } else { Method::POST };
+        let mut request = Request::builder().method(method).uri("/admin/v1/devices");
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        let request = request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        world::send(&link, request).await.unwrap().status()
+    };
+    let own = (header::HOST, "127.0.0.1:8491");
+    let json = (header::CONTENT_TYPE, "application/json");
+    let foreign = [
+        (header::HOST, "evil.example:8491"),
+        (header::ORIGIN, "https://evil.example"),
+        (header::ORIGIN, "null"),
+    ];
+    for (name, value) in foreign {
+        let headers = [(name, value), json.clone()];
+        assert_eq!(status(&headers, &body).await, StatusCode::FORBIDDEN, "{headers:?}");
+        assert_eq!(status(&headers, "").await, StatusCode::FORBIDDEN, "{headers:?}");
+    }
+    // A form of another site can have these types.
+    for form in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+        let headers = [own.clone(), (header::CONTENT_TYPE, form)];
+        assert_eq!(status(&headers, &body).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{form}");
+    }
+    assert_eq!(testbed.eim.device(eid).await.unwrap(), None, "a refused request has an effect");
+    for host in [own.1, "localhost", EIM_ID] {
+        assert_eq!(status(&[(header::HOST, host)], "").await, StatusCode::OK, "{host}");
+    }
+    assert_eq!(status(&[own, json], &body).await, StatusCode::CREATED);
 }
 
 #[tokio::test]

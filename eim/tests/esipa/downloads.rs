@@ -439,6 +439,34 @@ async fn the_refusal_of_the_sm_dp_has_its_code() {
     }
 }
 
+#[tokio::test]
+async fn sessions_over_the_limit_are_refused_at_once_until_others_end() {
+    for binding in [Binding::Asn1, Binding::Json] {
+        let testbed = Testbed::configured(|config| config.server.max_unauthenticated_sessions = 2);
+        let card = testbed.registered_in(binding, &[1, 2]).await;
+        let (ipa, euicc) = (testbed.ipa(binding), card.sgp22(&testbed));
+        let code = testbed.released().await;
+        let order = testbed.order(&card, download(&code, true)).await;
+        trigger(&ipa, &card).await;
+        let request = initiation(&euicc, None, Some(&order));
+        let wrap = MessageFromIpa::InitiateAuthenticationRequest;
+        let first = initiate(&ipa, &request).await.unwrap();
+        initiate(&ipa, &request).await.unwrap();
+        for _ in 0..2 {
+            let refused = ipa.response::<esipa::InitiateAuthentication>(&request, wrap).await;
+            assert_eq!(refused.status(), 503, "{binding:?}");
+            assert!(refused.headers().contains_key(http::header::RETRY_AFTER), "{binding:?}");
+        }
+        // An open session continues. Its eUICC authenticates itself, which makes room for another one.
+        let answer =
+            AuthenticateServerResponse::AuthenticateResponseOk(Box::new(response(&euicc, &first, "")));
+        authenticate(&ipa, &first.server_signed1.transaction_id, answer).await.unwrap();
+        initiate(&ipa, &request).await.unwrap();
+        let refused = ipa.response::<esipa::InitiateAuthentication>(&request, wrap).await;
+        assert_eq!(refused.status(), 503, "{binding:?}");
+    }
+}
+
 // req: SGP.32-5.14.3-EidMismatch
 #[tokio::test]
 async fn another_card_cannot_answer_for_the_device_of_the_order() {

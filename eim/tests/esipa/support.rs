@@ -84,9 +84,18 @@ impl Testbed {
         Self::with_sm_dp(|link| link)
     }
 
+    /// Creates a testbed whose eIM has these settings.
+    pub(crate) fn configured(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::build(configure, |link| link)
+    }
+
     /// Creates a testbed in which the eIM reaches the SM-DP+ through a link that can change messages. It
     /// has two names there.
     pub(crate) fn with_sm_dp(wrap: impl FnOnce(Link) -> Link) -> Self {
+        Self::build(|_| {}, wrap)
+    }
+
+    fn build(configure: impl FnOnce(&mut Config), wrap: impl FnOnce(Link) -> Link) -> Self {
         let clock = ManualClock::at("2026-11-25T08:00:00Z".parse().unwrap());
         let random = SeededRandom::from_text("eim tests");
         let events = MemoryEvents::default();
@@ -101,8 +110,10 @@ impl Testbed {
         );
         let names = [EIM_ID.parse().unwrap()];
         let records = Arc::<MemoryRecords>::default();
+        let mut config = Config::new(EIM_ID, EIM_ID.parse().unwrap());
+        configure(&mut config);
         let eim = Eim::new(
-            Config::new(EIM_ID, EIM_ID.parse().unwrap()),
+            config,
             Credentials::from_pki(&pki, EIM_ID, &names).unwrap(),
             Arc::clone(&records) as Arc<dyn world::Records>,
             world,
@@ -266,17 +277,30 @@ impl Ipa {
     where
         F: Function<Request: Serialize + Clone, Reply: Reply>,
     {
-        let version = sgp32::Version::V1_2;
+        let response = self.response::<F>(request, message).await;
         match self.binding {
-            Binding::Json => {
-                let http = esipa::json::request::<F>(VERSION, USER_AGENT_IPAD, request);
-                esipa::json::answer(&self.send(http).await).unwrap()
-            }
-            Binding::Asn1 | Binding::Coap => {
-                let http = esipa::asn1::request(VERSION, version, USER_AGENT_IPAD, &message(request.clone()));
-                esipa::asn1::answer(&self.send(http).await).unwrap()
-            }
+            Binding::Json => esipa::json::answer(&response).unwrap(),
+            Binding::Asn1 | Binding::Coap => esipa::asn1::answer(&response).unwrap(),
         }
+    }
+
+    /// Calls a function in the binding of this IPA, and returns the HTTP response.
+    pub(crate) async fn response<F>(
+        &self,
+        request: &F::Request,
+        message: impl FnOnce(F::Request) -> MessageFromIpa,
+    ) -> http::Response<bytes::Bytes>
+    where
+        F: Function<Request: Serialize + Clone, Reply: Reply>,
+    {
+        let version = sgp32::Version::V1_2;
+        self.send(match self.binding {
+            Binding::Json => esipa::json::request::<F>(VERSION, USER_AGENT_IPAD, request),
+            Binding::Asn1 | Binding::Coap => {
+                esipa::asn1::request(VERSION, version, USER_AGENT_IPAD, &message(request.clone()))
+            }
+        })
+        .await
     }
 
     async fn send(&self, request: http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use certs::{Defect, Pki, PkiOptions, Validity};
 use fleet::CHECK_IN;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderName, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use world::{Link, PeerCertificate};
 
@@ -96,6 +96,46 @@ async fn served_operations_match_the_document() {
         let (status, _) = api.call(method.clone(), &format!("{path}?colour=red"), None).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{method} {path}");
     }
+}
+
+#[tokio::test]
+async fn a_web_page_cannot_use_the_api() {
+    let testbed = Testbed::new(0).await;
+    let link = testbed.platform.link();
+    let body = json!({ "id": "x", "target": { "network": "724-02" } }).to_string();
+    let status = async |headers: &[(HeaderName, &str)], target: &str, body: &str| {
+        let method = if body.is_empty() { Method::GET } else { Method::POST };
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        let request = request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        world::send(&link, request).await.unwrap().status()
+    };
+    let own = (header::HOST, "127.0.0.1:8460");
+    let json = (header::CONTENT_TYPE, "application/json");
+    let foreign = [
+        (header::HOST, "evil.example:8460"),
+        (header::ORIGIN, "https://evil.example"),
+        (header::ORIGIN, "null"),
+    ];
+    for (name, value) in foreign {
+        let headers = [(name, value), json.clone()];
+        for target in ["/v1/campaigns", CHECK_IN] {
+            assert_eq!(status(&headers, target, &body).await, StatusCode::FORBIDDEN, "{headers:?}");
+        }
+        assert_eq!(status(&headers, "/v1/devices", "").await, StatusCode::FORBIDDEN, "{headers:?}");
+    }
+    // A form of another site can have these types.
+    for form in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+        let headers = [own.clone(), (header::CONTENT_TYPE, form)];
+        let refused = status(&headers, "/v1/campaigns", &body).await;
+        assert_eq!(refused, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{form}");
+    }
+    for host in [own.1, "localhost"] {
+        assert_eq!(status(&[(header::HOST, host)], "/v1/devices", "").await, StatusCode::OK, "{host}");
+    }
+    assert_eq!(status(&[own, json], "/v1/campaigns", &body).await, StatusCode::CREATED);
 }
 
 /// The check-in comes from the M2M agent of a device of SGP.02.

@@ -15,11 +15,12 @@ use world::{Clock, Collection, Fault, FaultKind, ManualClock, NullEvents, World,
 use super::query::{self, LoadedQuery, QueryArguments};
 use crate::command::localize;
 use crate::{
+    faults::ActiveFaults,
     output::{Lines, remark},
-    parties::{self, Running},
+    parties::{self, Running, TlsServer},
     peers::Delivery,
     readiness::{Ready, ReadyOptions},
-    settings::{Setting, Settings},
+    settings::{ListenAddress, Setting, Settings},
 };
 
 /// Secret from which the check-in tokens of all devices are derived. It is generated once.
@@ -30,9 +31,10 @@ const DEVICE_TOKENS: &str = "devices";
 #[derive(Args, Debug)]
 #[command(args = Setting::flags(&[Setting::SmDp, Setting::SmDpName, Setting::Pki]))]
 pub struct Serve {
-    /// Listening address for devices and SM-DP+s (TLS)
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8449")]
-    listen: String,
+    /// Listening address for devices and SM-DP+s (TLS), with =nist or =brainpool for one curve
+    /// (repeatable)
+    #[arg(long, value_name = "HOST:PORT[=CURVE]", default_value = "127.0.0.1:8449")]
+    listen: Vec<ListenAddress>,
     /// Listening address of the owner's API, or `none`
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8491")]
     listen_api: String,
@@ -112,8 +114,8 @@ impl Serve {
             };
             suppliers.insert(network, supplier);
         }
-        let (mut address, mut api) = (self.listen, self.listen_api);
-        let listener = parties::listen_at(&mut address, "--listen").await?;
+        let mut api = self.listen_api;
+        let listeners = parties::listen_with_tls(&self.listen, "--listen").await?;
         let owners = match api.as_str() {
             "none" => None,
             _ => Some(parties::listen_at(&mut api, "--listen-api").await?),
@@ -147,22 +149,27 @@ impl Serve {
                 Box::pin(async move { Ok(Some(agent.due().await?).into()) })
             }));
         }
-        let names = crate::pki::names_of(&address, &[])?;
-        let tls = parties::operator_server_tls(&pki, &names, clock)?;
         let devices = platform.devices_link(move |eid, token| is_token(&secret, eid, token));
-        let running = Running::serve(listener, Some(tls), devices)?;
+        let none = ActiveFaults::none();
+        // The platform presents the certificate of an operator's server, which is that of an SM-DP+.
+        let running = parties::serve_with_tls(listeners, &devices, |listens| {
+            parties::served_tls(TlsServer::SmDp, listens, &[], &pki, settings, &clock, &none)
+        })?;
         let owners_link = startup.with_health(platform.link());
         let owners = owners.map(|listener| Running::serve(listener, None, owners_link)).transpose()?;
         if let Some(owners) = &owners {
             remark(&format!("owner's API at http://{} (GET /openapi.json)", owners.address));
         }
-        remark(&format!("platform at {} (POST {}); Ctrl-C stops it", running.address, fleet::CHECK_IN));
+        let at = parties::addresses_of(&running);
+        remark(&format!("platform at {at} (POST {}); Ctrl-C stops it", fleet::CHECK_IN));
         let ready = Ready::of("fleet serve", settings)
-            .at("platform", running.address)
+            .at_all("platform", &running)
             .at_optional("api", owners.as_ref().map(|owners| owners.address));
         startup.announce(&ready, json)?.requested().await;
         platform.end_waits();
-        running.stop().await;
+        for listener in running {
+            listener.stop().await;
+        }
         if let Some(owners) = owners {
             owners.stop().await;
         }

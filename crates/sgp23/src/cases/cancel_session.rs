@@ -6,6 +6,7 @@ use rsp::sgp22::es9plus::{CancelSession, CancelSessionRequestEs9, GetBoundProfil
 use rsp::sgp22::es10b::{CancelSessionError, CancelSessionResponse};
 use rsp::status::Status;
 
+use super::CODE;
 use crate::binding::Answer;
 use crate::case::{Case, Need, Run, run};
 use crate::euicc::Cancel;
@@ -70,6 +71,7 @@ pub(super) fn cases() -> Vec<Case> {
     }
     cases.extend(refusals());
     cases.push(ended_state());
+    cases.push(after_wrong_code());
     cases
 }
 
@@ -95,6 +97,24 @@ fn ended_state() -> Case {
         testbed.expect_state("Error").await
     });
     case("the profile of an ended order is in state Error", run).need(Need::Admin)
+}
+
+fn after_wrong_code() -> Case {
+    let run = run!(|testbed| {
+        let offered = testbed.offered().await?;
+        let wrong = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.code("0000").request();
+        testbed.refused::<GetBoundProfilePackage>(&wrong, Status::ConfirmationCodeRefused).await?;
+        let id = &offered.ok.transaction_id;
+        testbed.cancel(&testbed.euicc.cancel(id, &offered.auth.oid, Reason::POSTPONED)).await?;
+        let late = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.request();
+        testbed
+            .refused::<GetBoundProfilePackage>(&late, Status::TransactionUnknown)
+            .await
+            .during("in the cancelled session")?;
+        expect_order(testbed, KEEPS).await
+    });
+    case("a session can be cancelled after a wrong confirmation code", run)
+        .order(Order { confirmation_code: Some(CODE), ..Order::PLAIN })
 }
 
 type Corrupt = fn(&Testbed<'_>, &mut Cancel) -> Verdict;

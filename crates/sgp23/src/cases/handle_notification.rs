@@ -4,8 +4,8 @@
 //! checked with later calls or with the admin API.
 
 use certs::{Defect, Role};
-use rsp::der::Raw;
-use rsp::ids::TransactionId;
+use rsp::der::{Asn1, Raw};
+use rsp::ids::{Iccid, TransactionId};
 use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, ProfileInstallationResultData};
 use rsp::sgp22::es9plus::AuthenticateClient;
 use rsp::sgp22::{OtherSignedNotification, PendingNotification, notification_event};
@@ -18,6 +18,8 @@ use crate::verdict::{During, Stop, Verdict, equal};
 
 const FUNCTION: &str = "ES9+.HandleNotification";
 const CLAUSE: &str = "5.6.4";
+/// The tag of notificationMetadata.
+const METADATA: [u8; 2] = [0xBF, 0x2F];
 const TEST: &str = "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST";
 
 fn case(title: &str, run: Run) -> Case {
@@ -37,6 +39,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(failed_installations());
     cases.extend(invalid_results());
     cases.extend(invalid_notifications());
+    cases.push(case("a notification that cannot be decoded is acknowledged", undecodable()));
+    cases.push(case("a notification with an ICCID in another coding is acknowledged", other_coding()));
     cases
 }
 
@@ -313,4 +317,40 @@ fn invalid_notifications() -> Vec<Case> {
             case(&format!("{what} is acknowledged and changes nothing"), run).need(Need::Admin)
         })
         .collect()
+}
+
+/// An LPA repeats a notification until it gets a 2xx status (section 3.5), so that it would repeat a
+/// refused one for ever.
+fn undecodable() -> Run {
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        let notification = testbed.notification_of(2, notification_event::ENABLE, &bound);
+        let mut octets = PendingNotification::OtherSignedNotification(notification).to_der();
+        // The mandatory element seqNumber gets another tag. It follows the header of the metadata.
+        let metadata = octets.windows(2).position(|tag| tag == METADATA);
+        let seq_number = metadata.and_then(|at| octets.get_mut(at + 3));
+        *seq_number.ok_or_else(|| Stop::needs("a notification with metadata"))? = 0x8F;
+        testbed.notify_octets(&octets).await?;
+        testbed.expect_used_up().await
+    })
+}
+
+/// Third-party cards send ICCIDs that are not coded as in EF.ICCID.
+fn other_coding() -> Run {
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        let plain_order = Iccid(bound.opened.metadata.iccid.to_profile_header());
+        let hexadecimal = Iccid([0x98, 0x68, 0x00, 0x40, 0xA0, 0xB0, 0xC0, 0xD0, 0xE0, 0xF0]);
+        for (number, iccid) in [(2, plain_order), (3, hexadecimal)] {
+            let address = &testbed.server.address;
+            let notification = testbed.euicc.notification(number, notification_event::ENABLE, address, iccid);
+            testbed
+                .notify(PendingNotification::OtherSignedNotification(notification))
+                .await
+                .during(&format!("ICCID {iccid}"))?;
+        }
+        testbed.expect_used_up().await
+    })
 }

@@ -10,7 +10,7 @@ use rsp::sgp22::es9plus::AuthenticateClient;
 use crate::binding::Answer;
 use crate::case::{Case, Run};
 use crate::euicc::{Authenticate, Euicc};
-use crate::order::{IntendedEuicc, LookupKey, Order};
+use crate::order::{IntendedEuicc, LookupKey, Order, ProfileFeatures};
 use crate::testbed::Testbed;
 use crate::verdict::Stop;
 
@@ -21,6 +21,8 @@ const FOR_ANY_EID: Order = Order::PLAIN;
 const FOR_EID: Order = Order { intended_for: IntendedEuicc::Own, ..FOR_ANY_EID };
 const BY_EID: Order = Order { lookup: LookupKey::ByEid, ..FOR_EID };
 const BY_EVENT: Order = Order { lookup: LookupKey::ByEvent, ..FOR_EID };
+const WITH_GET_IDENTITY: Order =
+    Order { profile: ProfileFeatures { get_identity: true, ..ProfileFeatures::NONE }, ..FOR_ANY_EID };
 
 pub(super) fn cases() -> Vec<Case> {
     [nominal::cases(), failed_authentication::cases(), refused_orders::cases(), retries::cases()]

@@ -1,9 +1,13 @@
 //! Orders that the server offers to the eUICC.
 
 use rsp::der::{BitString, Tag, tlv_bytes};
+use rsp::ids::Version;
 use rsp::status::Status;
 
-use super::{super::CODE, BY_EID, BY_EVENT, Change, FOR_ANY_EID, FOR_EID, call_authenticate_client, case};
+use super::{
+    super::CODE, BY_EID, BY_EVENT, Change, FOR_ANY_EID, FOR_EID, WITH_GET_IDENTITY, call_authenticate_client,
+    case,
+};
 use crate::case::{Case, Run, run};
 use crate::order::Order;
 use crate::verdict::equal;
@@ -60,6 +64,19 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     (None, "unknown bits of RspCapability are ignored", FOR_ANY_EID, |_, it| {
         it.info2.rsp_capability = BitString::of(&[0, 1, 2, 3, 4, 5, 14, 23]);
     }),
+    (
+        None,
+        "an extCardResource that cannot be read does not mean a lack of memory",
+        FOR_ANY_EID,
+        // The element is an OCTET STRING. Section 5.6.3 refuses a known lack of memory only.
+        |_, it| it.info2.ext_card_resource = vec![0x82, 9, 0xFF],
+    ),
+    (
+        None,
+        "an eUICC of version 2.2 is not refused because of a capability whose bit was reserved",
+        WITH_GET_IDENTITY,
+        |_, it| it.info2.svn = Version([2, 2, 2]),
+    ),
     (None, "unknown elements after ctxParams1 are ignored", FOR_ANY_EID, |_, it| {
         it.later.push((vec![], tlv_bytes(Tag(0x9E), &[1])));
         it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x9D), &[1])));
@@ -74,7 +91,7 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
         },
     ),
     (None, "a device with an IMEI and all supported releases is accepted", FOR_ANY_EID, |_, it| {
-        let release = Some(rsp::ids::Version([15, 0, 0]));
+        let release = Some(Version([15, 0, 0]));
         it.device_info.imei = Some([0x53, 0x92, 0x60, 0x11, 0x32, 0x54, 0x76, 0xF8]);
         it.device_info.device_capabilities.gsm_supported_release = release;
         it.device_info.device_capabilities.eutran_epc_supported_release = release;

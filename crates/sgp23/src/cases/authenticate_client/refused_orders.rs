@@ -5,7 +5,9 @@ use rsp::sgp22::es9plus::AuthenticateClient;
 use rsp::sgp22::{CtxParams1, ppr, uicc_capability};
 use rsp::status::Status;
 
-use super::{BY_EID, BY_EVENT, Change, FOR_ANY_EID, FOR_EID, call_authenticate_client, case};
+use super::{
+    BY_EID, BY_EVENT, Change, FOR_ANY_EID, FOR_EID, WITH_GET_IDENTITY, call_authenticate_client, case,
+};
 use crate::binding::Answer;
 use crate::case::{Case, Run, run};
 use crate::euicc::Authenticate;
@@ -126,6 +128,11 @@ pub(super) fn cases() -> Vec<Case> {
         last_one,
         last_attempt(),
     ));
+    cases.push(case(
+        "an eUICC of version 2.3 without a capability of this version is refused",
+        WITH_GET_IDENTITY,
+        capability_of_version_2_3(),
+    ));
     cases.push(case("an installed profile is not offered again", FOR_ANY_EID, installed()));
     cases.extend(version_3());
     cases.push(case("another eUICC is refused after the package was delivered", FOR_ANY_EID, delivered()));
@@ -169,6 +176,15 @@ fn last_attempt() -> Run {
         let answer =
             call_authenticate_client(testbed, &testbed.euicc, &testbed.placed_order()?.matching_id).await?;
         answer.refused("authenticateClient", Status::DownloadAttemptsExceeded)
+    })
+}
+
+fn capability_of_version_2_3() -> Run {
+    run!(|testbed| {
+        let euicc = testbed.euicc.clone().of_version([2, 3, 0]);
+        call_authenticate_client(testbed, &euicc, &testbed.placed_order()?.matching_id)
+            .await?
+            .refused("authenticateClient", Status::ProfileNotEligible)
     })
 }
 
