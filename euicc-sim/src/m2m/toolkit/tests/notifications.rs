@@ -49,9 +49,11 @@ fn with_enabled(number: u16) -> TestTerminal {
 #[test]
 fn the_first_attachment_is_declared_once() {
     let mut terminal = TestTerminal::new(Testbed::new());
-    terminal.network = LocationStatus::None;
-    terminal.start();
-    assert_eq!(terminal.notification(), None);
+    for network in [LocationStatus::Limited, LocationStatus::None] {
+        terminal.network = network;
+        terminal.start();
+        assert_eq!(terminal.notification(), None, "{network:?}");
+    }
     terminal.report_network(LocationStatus::Normal);
     let notification = terminal.notification().unwrap();
     assert_eq!((notification.kind, notification.sequence_number), (NotificationType::EuiccDeclaration, 1));
