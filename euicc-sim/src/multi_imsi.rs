@@ -86,16 +86,14 @@ pub(crate) fn location_reported(
     match service {
         LocationStatus::None => {}
         // The event includes the location only in normal service.
-        LocationStatus::Limited if country.is_none() => {
+        LocationStatus::Limited => {
             let location = Command::ProvideLocalInformation(LocalInformation::Location);
             let cat = &mut context.volatile.cat;
             if !cat.queue.has(Owner::Identities) && !cat.queue_command(Owner::Identities, location) {
                 process_report(context, LocationReport { service, country });
             }
         }
-        LocationStatus::Normal | LocationStatus::Limited => {
-            process_report(context, LocationReport { service, country })
-        }
+        LocationStatus::Normal => process_report(context, LocationReport { service, country }),
     }
 }
 

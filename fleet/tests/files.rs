@@ -179,6 +179,7 @@ async fn a_bad_row_names_line_and_column_and_prevents_the_import() {
             "no country is known for network 998-15",
         ),
         ("identities", "Telefonica", E1, "is not a network"),
+        ("home", "QQ", E1, "column home: QQ is not a country"),
         ("imei_registered_in", "Brazil", E1, "is not a country code"),
         ("usage_kb", "1.5 MB", E1, "is not a whole number"),
         ("last_seen", "yesterday", E1, "is not a date or a time"),
@@ -262,6 +263,7 @@ async fn a_time_in_the_future_is_a_bad_row() {
         assert_eq!((bad[0].line, bad[0].column), (2, Some(column)), "{bad:?}");
         assert!(bad[0].to_string().contains("is in the future"), "{}", bad[0]);
     }
+    import(&records, &format!("eid,last_seen\n{E1},{NOW}\n"), "").await.unwrap();
     for (from, until, column) in [("2027-05-05", "", "from"), ("2026-01-01", "2030-01-01", "until")] {
         let stays = format!("eid,network,home,from,until\n{E1},724-05,234-15,{from},{until}\n");
         let bad = import(&records, &format!("eid\n{E1}\n"), &stays).await.unwrap_err();

@@ -65,3 +65,26 @@ impl Credentials {
         self.below(ci)?.auth.certificate.registered_ids().first()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use certs::{PkiOptions, Role};
+    use crypto::Curve;
+
+    use super::*;
+
+    #[test]
+    fn a_pki_without_certificates_of_an_sm_dp_plus_is_refused() {
+        let whole = Pki::from_seed(b"credentials", &PkiOptions::default()).unwrap();
+        assert_eq!(Credentials::from_pki(&whole).unwrap().by_ci.len(), whole.curves().len());
+        let mut only_ci = Pki::default();
+        only_ci.add(whole.credential(Role::Ci, Curve::P256).unwrap());
+        assert!(Credentials::from_pki(&only_ci).is_err());
+        // One CI with certificates of an SM-DP+ is enough.
+        for role in [Role::DpAuth, Role::DpPb, Role::DpTls] {
+            only_ci.add(whole.credential(role, Curve::P256).unwrap());
+        }
+        only_ci.add(whole.credential(Role::Ci, Curve::BrainpoolP256r1).unwrap());
+        assert_eq!(Credentials::from_pki(&only_ci).unwrap().by_ci.len(), 1);
+    }
+}

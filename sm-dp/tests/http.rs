@@ -207,21 +207,22 @@ async fn every_rejected_request_is_logged() {
         *request.body_mut() = Bytes::from_static(b"garbage");
         request
     };
-    for (request, status, interface) in [
-        (json::request("/gsma/rsp2/es9plus/unknown", VERSION, &()), StatusCode::NOT_FOUND, "HTTP"),
-        (json::request("/gsma/rsp2/asn1/", VERSION, &()), StatusCode::NOT_FOUND, "HTTP"),
-        (get(json_request("")), StatusCode::METHOD_NOT_ALLOWED, "ES9+"),
-        (get(asn1_request(&testbed)), StatusCode::METHOD_NOT_ALLOWED, "ES9+"),
-        (json::request("/gsma/rsp2/es2plus/downloadOrder", VERSION, &()), StatusCode::FORBIDDEN, "ES2+"),
-        (text(asn1_request(&testbed)), StatusCode::UNSUPPORTED_MEDIA_TYPE, "ES9+"),
-        (garbage(asn1_request(&testbed)), StatusCode::BAD_REQUEST, "ES9+"),
+    let download_order = json::request("/gsma/rsp2/es2plus/downloadOrder", VERSION, &());
+    for (request, status, interface, function) in [
+        (json::request("/gsma/rsp2/es9plus/unknown", VERSION, &()), StatusCode::NOT_FOUND, "HTTP", "request"),
+        (json::request("/gsma/rsp2/asn1/", VERSION, &()), StatusCode::NOT_FOUND, "HTTP", "request"),
+        (get(json_request("")), StatusCode::METHOD_NOT_ALLOWED, "ES9+", "InitiateAuthentication"),
+        (get(asn1_request(&testbed)), StatusCode::METHOD_NOT_ALLOWED, "ES9+", "asn1"),
+        (download_order, StatusCode::FORBIDDEN, "ES2+", "DownloadOrder"),
+        (text(asn1_request(&testbed)), StatusCode::UNSUPPORTED_MEDIA_TYPE, "ES9+", "asn1"),
+        (garbage(asn1_request(&testbed)), StatusCode::BAD_REQUEST, "ES9+", "asn1"),
     ] {
         let request_line = format!("{} {}", request.method(), request.uri());
         let response = raw(&testbed.server, request).await;
         assert_eq!(response.status(), status, "{request_line}");
         let events = testbed.events.take();
         let [event] = &events[..] else { panic!("{request_line}: {events:?}") };
-        assert_eq!(event.interface, interface, "{request_line}");
+        assert_eq!((&*event.interface, &*event.function), (interface, function), "{request_line}");
         assert!(
             matches!(&event.outcome, Outcome::Refused(why) if why.starts_with(&format!("HTTP {status}"))),
             "{request_line}: {:?}",

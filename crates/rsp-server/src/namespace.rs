@@ -78,7 +78,7 @@ impl FromStr for Namespace {
         if (1..=Self::MAX_LENGTH).contains(&name.len()) && name.bytes().all(is_valid) {
             return Ok(Self(name.to_owned()));
         }
-        Err(InvalidNamespace(rsp::status::cut(name.to_owned(), 2 * Self::MAX_LENGTH)))
+        Err(InvalidNamespace(rsp::status::cut(name.to_owned(), Self::MAX_LENGTH)))
     }
 }
 

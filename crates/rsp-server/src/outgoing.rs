@@ -46,9 +46,9 @@ mod tests {
     #[test]
     fn an_address_is_allowed_if_host_and_port_are_listed() {
         let allowed = AllowedAddresses::Listed(
-            ["Smds.example", "127.0.0.1:8444", "[::1]:9"].map(|it| it.parse().unwrap()).to_vec(),
+            ["Smds.example", "127.0.0.1:8444", "[::1]:9", "[::2]:443"].map(|it| it.parse().unwrap()).to_vec(),
         );
-        for address in ["smds.example", "smds.example:443", "127.0.0.1:8444", "[::1]:9"] {
+        for address in ["smds.example", "smds.example:443", "127.0.0.1:8444", "[::1]:9", "[::2]"] {
             assert!(allowed.permit(address), "{address}");
         }
         for address in ["smds.example:8443", "127.0.0.1", "127.0.0.1:8445", "other.example", "[::1]", ""] {

@@ -323,7 +323,7 @@ impl<D: CardInterface> Es10<D> {
         };
         let outcome =
             done.as_ref().map_or_else(|error| Outcome::Failed(error.to_string()), |()| Outcome::Done);
-        self.emit("CAT", "REFRESH", before, outcome);
+        self.events.emit(self.event("CAT", "REFRESH", before, outcome));
         done
     }
 
@@ -385,10 +385,6 @@ impl<D: CardInterface> Es10<D> {
         };
         self.events.emit(self.event(interface, function, before, outcome).with_findings(findings));
         answer
-    }
-
-    fn emit(&self, interface: &'static str, function: &'static str, before: Traffic, outcome: Outcome) {
-        self.events.emit(self.event(interface, function, before, outcome));
     }
 
     fn event(

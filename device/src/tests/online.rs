@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use world::{
-    Atr, CardInterface, CardInterfaceFault, IncomingDelivery, MemoryHosts, MessageState, RamMemory, Receipts,
-    SeededRandom, ShortMessage, ShortMessages, Submission, TokioClock, World,
+    Atr, CardInterface, CardInterfaceFault, IncomingDelivery, MemoryEvents, MemoryHosts, MessageState,
+    Outcome, RamMemory, Receipts, SeededRandom, ShortMessage, ShortMessages, Submission, TokioClock, World,
 };
 
 use super::fake_usim::{FakeUsim, K, OPC};
@@ -114,6 +114,7 @@ struct Testbed {
     hosts: MemoryHosts,
     scripted: Arc<Mutex<ScriptedCommands>>,
     observed: mpsc::UnboundedReceiver<Observed>,
+    events: MemoryEvents,
     device: JoinHandle<Result<(), CardError>>,
     handle: AlwaysOnHandle,
 }
@@ -156,13 +157,15 @@ fn testbed_in(visible: &[&str]) -> Testbed {
     let (scripted, hosts) = (Arc::<Mutex<ScriptedCommands>>::default(), MemoryHosts::default());
     let (sender, observed) = mpsc::unbounded_channel();
     let card = ToolkitCard { usim: FakeUsim::new(IMSI), scripted: Arc::clone(&scripted), observed: sender };
-    let events = EventSource::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
-    let mut modem = Modem::new(card, Arc::clone(&networks), events.clone());
+    let events = MemoryEvents::default();
+    let clock = TokioClock::starting(Timestamp(1_795_000_000_000));
+    let source = EventSource::new("device", clock, events.clone());
+    let mut modem = Modem::new(card, Arc::clone(&networks), source.clone());
     modem.set_visible(visible.iter().map(|code| plmn(code)).collect());
-    let mut device = Online::new(modem, hosts.clone(), AlwaysOnSettings::default(), events);
+    let mut device = Online::new(modem, hosts.clone(), AlwaysOnSettings::default(), source);
     let handle = device.handle();
     let device = tokio::spawn(async move { device.run().await });
-    Testbed { networks, smsc, hosts, scripted, observed, device, handle }
+    Testbed { networks, smsc, hosts, scripted, observed, events, device, handle }
 }
 
 impl Testbed {
@@ -521,6 +524,31 @@ async fn a_device_returns_to_its_home_network_after_an_outage() {
     assert_eq!(testbed.networks.place_of(imsi), Some(home));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_device_that_does_not_poll_its_card_returns_to_its_home_network_once() {
+    let mut testbed = testbed_in(&["001-01", "262-42"]);
+    let (home, imsi) = (plmn("001-01"), IMSI.parse().unwrap());
+    assert_eq!(testbed.next_observed().await, Observed::Reset);
+    let Observed::Profile(_) = testbed.next_observed().await else { panic!() };
+    testbed.settle().await;
+    testbed.networks.set_coverage(home, false);
+    testbed.settle().await;
+    assert_eq!(testbed.networks.place_of(imsi), Some(plmn("262-42")));
+    testbed.networks.set_coverage(home, true);
+    testbed.subscribe(&[Event::LOCATION_STATUS]).await;
+    testbed.execute(Command::PollingOff).await;
+    let envelope = testbed.next_envelope().await;
+    let Envelope::EventDownload(EventDownload::LocationStatus { location, .. }) = envelope else {
+        panic!("{envelope:?}")
+    };
+    assert_eq!(location.unwrap().plmn, home.to_bytes());
+    assert_eq!(testbed.networks.place_of(imsi), Some(home));
+    testbed.settle().await;
+    testbed.submit(b"at home").await;
+    let envelope = testbed.next_envelope().await;
+    assert!(matches!(envelope, Envelope::SmsPpDownload { .. }), "another event was reported: {envelope:?}");
+}
+
 /// TS 24.301 section 5.3.7b: neither an entry in the list of forbidden networks nor the rejection
 /// of a subscription is permanent.
 #[tokio::test(start_paused = true)]
@@ -604,9 +632,16 @@ async fn unsupported_and_malformed_commands_are_answered() {
         let Observed::Response(response) = testbed.next_observed().await else { panic!() };
         assert_eq!(response.result, result, "{command}");
     }
+    let events = testbed.events.take();
+    let refused = events.iter().filter(|event| matches!(event.outcome, Outcome::Refused(_)));
+    assert_eq!(refused.count(), 6, "{events:?}");
     let list = Command::SetUpEventList(vec![Event::LOCATION_STATUS, Event::NETWORK_REJECTION]);
     assert_eq!(testbed.execute_refused(list).await.0, GeneralResult::BEYOND_CAPABILITIES);
+    testbed.events.take();
     assert_eq!(testbed.execute(Command::MoreTime).await.result, GeneralResult::PERFORMED);
+    testbed.settle().await;
+    let events = testbed.events.take();
+    assert!(matches!(&events[..], [event] if event.outcome == Outcome::Done), "{events:?}");
     // A command without command details ends the session.
     testbed.send_proactive(vec![0xD0, 0x00]);
     assert!(matches!(testbed.device.await.unwrap(), Err(CardError::Answer { .. })));

@@ -53,7 +53,10 @@ async fn other_devices_follow_after_the_observation_time_of_the_canaries() {
     all(&testbed, &mut devices, |_| MoveResult::Moves).await;
     assert_eq!(testbed.campaign("c").await.progress.begun, 1, "the canary is observed for two days");
     assert!(testbed.platform.due().await.unwrap() <= at("2026-10-31T08:00:00Z"));
+    assert_eq!(testbed.campaign("c").await.state.word(), "canary");
     testbed.later(24);
+    testbed.platform.due().await.unwrap();
+    assert_eq!(testbed.campaign("c").await.state.word(), "running", "without a check-in");
     all(&testbed, &mut devices, |_| MoveResult::Moves).await;
     assert_eq!(testbed.campaign("c").await.state.word(), "done");
 }

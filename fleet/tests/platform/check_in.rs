@@ -84,6 +84,19 @@ async fn the_next_run_is_when_a_move_has_taken_too_long() {
 }
 
 #[tokio::test]
+async fn a_device_that_checks_in_during_a_move_without_end_is_not_lost() {
+    let testbed = Testbed::new(1).await.decided().await;
+    let report = testbed.check_in_of(0, &[bootstrap(0)]);
+    testbed.check_in(&report).await;
+    testbed.later(1);
+    testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
+    testbed.later(48);
+    testbed.platform.due().await.unwrap();
+    let tally = testbed.device(0).await.tally;
+    assert_eq!((tally.not_installed, tally.lost), (1, 0), "{tally:?}");
+}
+
+#[tokio::test]
 async fn the_order_of_a_failed_move_is_cancelled_and_the_move_retried() {
     let testbed = Testbed::new(1).await.decided().await;
     let at_home = [bootstrap(0)];

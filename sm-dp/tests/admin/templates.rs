@@ -237,6 +237,37 @@ async fn an_unusable_template_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_template_with_numbers_in_other_places_is_refused() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
+    let iccid = ICCID.parse::<Iccid>().unwrap();
+    let subscription = Subscription { iccid: iccid.to_profile_header(), ..Subscription::default() };
+    let header = hex::encode_upper(subscription.iccid);
+    let elements = serde_json::to_string(&generic(&subscription).elements).unwrap();
+    let imsi = "080910100000000010";
+    // The header, EF-ICCID and EF-IMSI with a fixed number or with that of the order. The type of the
+    // profile has the number that is in no other place.
+    for (header_iccid, ef_iccid, ef_imsi, other) in
+        [(&*header, "{ef-iccid}", "{ef-imsi}", ""), ("{iccid}", "{ef-iccid}", imsi, "{ef-imsi}")]
+    {
+        let mut elements = elements.clone();
+        for (from, to) in [
+            (&*header, header_iccid),
+            (&*hex::encode_upper(iccid.0), ef_iccid),
+            (imsi, ef_imsi),
+            ("Landfall generic", other),
+        ] {
+            assert!(elements.contains(&format!("\"{from}\"")), "{from}: {elements}");
+            elements = elements.replace(&format!("\"{from}\""), &format!("\"{to}\""));
+        }
+        let elements: Value = serde_json::from_str(&elements).unwrap();
+        let body = json!({ "profileType": "fixed", "description": { "element": elements } });
+        let refused = api.refused(post(TEMPLATES, &body.to_string()), StatusCode::BAD_REQUEST).await;
+        assert!(refused.contains("ICCID or IMSI in a part that cannot be personalised"), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn an_exhausted_series_refuses_the_order_with_the_reason() {
     let testbed = Testbed::new();
     let api = Api::of(&testbed).await;

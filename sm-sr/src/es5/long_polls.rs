@@ -104,3 +104,17 @@ impl Drop for Wait<'_> {
         self.long_polls.lock().waiting.remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_is_dropped_has_no_time() {
+        let long_polls = LongPolls::default();
+        let wait = long_polls.wait(0, Timestamp(5));
+        assert_eq!(long_polls.tick(Timestamp(0)), Some(Timestamp(5)));
+        drop(wait);
+        assert_eq!(long_polls.tick(Timestamp(0)), None);
+    }
+}

@@ -249,6 +249,9 @@ mod tests {
             assert!(named_after(&[install(OWN), block(0x88, 0, &data)], None, None).is_err(), "{data:02X?}");
             assert!(named_after(&[install(OWN), block(0x80, 0, &data)], None, None).is_err(), "{data:02X?}");
         }
+        // The card processes an unfinished group after the last block.
+        let early = [install(OWN), block(0x88, 0, &whole[..9]), block(0x88, 0, &whole[9..])];
+        assert!(named_after(&early, None, None).is_err());
         // Another script could complete an unfinished group.
         assert!(named_after(&in_blocks[..2], Some(Chaining::First), None).is_err());
         // Wrong lengths.

@@ -319,6 +319,10 @@ async fn a_handover_that_fails_before_the_receipt_has_changed_nothing() {
         run_both(&first, &second).await;
         let answer = operator_response(&first);
         assert_eq!(codes(&answer), ("8.7".into(), "4.2".into()), "{step}");
+        let status = answer.base.function_execution_status.to_string();
+        let failed =
+            if step == 1 { "AuthenticateSMSR ended with" } else { "CreateAdditionalKeySet ended with" };
+        assert!(status.contains(failed), "{step}: {status}");
         assert!(second.server().cards().await.unwrap().is_empty());
         assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
         assert!(first.server().operations(eid()).await.unwrap().is_empty());

@@ -66,7 +66,7 @@ pub(super) fn live_octets(cells: &Cells) -> usize {
 /// The file is not a journal, has another version, or is damaged.
 pub(super) fn replay(file: &[u8]) -> Result<Replay, String> {
     let Some(is_compacted) = first_line(file)? else {
-        return Ok(Replay { dropped: file.len(), ..Replay::default() });
+        return Ok(Replay { cells: Cells::default(), length: 0, last: 0, dropped: file.len() });
     };
     let length = header(if is_compacted { COMPACTED } else { BEGUN }).len();
     let mut replay = Replay { length, ..Replay::default() };

@@ -499,6 +499,15 @@ mod tests {
         evicted.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready()
     }
 
+    #[test]
+    fn a_connection_that_is_idle_can_be_evicted_below_the_limit() {
+        let connections = Connections::new(limits(3, 3));
+        let only = connections.admit(A).unwrap();
+        assert!(!is_evicted(&only));
+        connections.evict();
+        assert!(is_evicted(&only));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_connection_over_the_limit_replaces_the_longest_idle_one() {
         let connections = Connections::new(limits(3, 3));

@@ -309,18 +309,18 @@ fn relative(period: Duration) -> String {
 /// Section 7.1.1: returns the period from now, or `None` if the text is invalid or not in the
 /// future.
 fn period(text: &str, now: Timestamp) -> Option<Duration> {
-    if text.len() != 16 || !text.is_ascii() || !text.get(..15)?.bytes().all(|each| each.is_ascii_digit()) {
+    let (digits, sign) = text.split_at_checked(15)?;
+    if !digits.bytes().all(|each| each.is_ascii_digit()) {
         return None;
     }
-    let two = |at: usize| text.get(at..at.checked_add(2)?)?.parse::<u64>().ok();
+    let two = |at: usize| digits.get(at..at.checked_add(2)?)?.parse::<u64>().ok();
     let [years, months, days, hours, minutes, seconds] =
         [two(0)?, two(2)?, two(4)?, two(6)?, two(8)?, two(10)?];
-    let period = if text.ends_with('R') {
+    let period = if sign == "R" {
         let total =
             [(years, YEAR), (months, MONTH), (days, DAY), (hours, HOUR), (minutes, MINUTE), (seconds, 1)];
         Duration::from_secs(total.iter().map(|(count, of)| count.saturating_mul(*of)).sum())
     } else {
-        let sign = text.get(15..)?;
         let quarters =
             two(13)?.checked_mul(15).filter(|minutes| matches!(sign, "+" | "-") && *minutes <= 14 * 60)?;
         let (zone_hours, zone_minutes) = (quarters / 60, quarters % 60);
@@ -490,6 +490,7 @@ mod tests {
             // No time zone differs from UTC by 15 hours.
             "261122120000060-",
             "2611221200000é",
+            "000000000001000RR",
         ] {
             assert_eq!(period(wrong, hour), None, "{wrong}");
         }

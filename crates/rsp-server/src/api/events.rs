@@ -179,6 +179,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_page_of_events_has_a_next_page_if_more_match() {
+        let log = EventLog::over(std::sync::Arc::new(world::MemoryEvents::default()), Default::default());
+        for function in ["a", "b", "a"] {
+            world::Events::emit(&log, Event::new(Timestamp(0), "SM-DP+", function).with_namespace("default"));
+        }
+        let next = |query: &str| {
+            let listing = serde_urlencoded::from_str(query).unwrap();
+            log.list(&Namespace::default(), &listing).next()
+        };
+        assert_eq!(next("limit=1&function=a").as_deref(), Some("1"));
+        assert_eq!(next("limit=1&function=a&after=1"), None);
+    }
+
+    #[test]
     fn a_filter_by_finding_selects_the_events_with_it() {
         let kind = FindingKind::CardResourcesUnreadable;
         let event = Event::new(Timestamp(0), "SM-DP+", "a");

@@ -49,8 +49,6 @@ pub struct Ticket {
 /// A received call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReceivedCall {
-    /// Name of the message's element.
-    pub(super) element: String,
     /// SHA-256 of the message's element. The same functionCallIdentifier with another message is
     /// another call.
     pub(super) digest: String,

@@ -216,7 +216,6 @@ impl Inner {
                         tx.put(&DUE, at, due)?;
                     }
                     let received = ReceivedCall {
-                        element: call.element.clone(),
                         digest: call.digest.clone(),
                         state: State::Pending(call.ticket()),
                         due: due.map(|(at, _)| at),
@@ -286,7 +285,7 @@ impl Inner {
         mut received: ReceivedCall,
     ) -> Result<HttpReply, Fault> {
         // req: SGP.02-5.1.1-Repeated
-        if received.element != call.element || received.digest != call.digest {
+        if received.digest != call.digest {
             let reason = "the functionCallIdentifier belongs to another call";
             return Ok(HttpReply::Fault(SoapFault::sender(reason).into()));
         }
@@ -318,7 +317,6 @@ impl Inner {
         match kind {
             Kind::Accepted(outcome) => {
                 let received = ReceivedCall {
-                    element: call.element.clone(),
                     digest: call.digest.clone(),
                     state: State::Answered(ResponseMessage { action: String::new(), message: String::new() }),
                     due: known.and_then(|known| known.due),

@@ -1,6 +1,6 @@
 //! Tests of the EUM's signature on an EIS.
 
-use certs::Role;
+use certs::{Certificate, Pki, PkiOptions, Role};
 use crypto::Curve;
 use rsp::{
     ids::{Aid, Version},
@@ -84,4 +84,21 @@ fn a_signature_survives_transport_and_does_not_verify_altered_data() {
         let (_, weaker) = RegisterEisRequest::from_xml(&text.replace("ecdsa-sha256", "ecdsa-sha1")).unwrap();
         assert!(matches!(eum::check(&weaker.eis, key), Err(SignatureError::Unsupported { .. })));
     }
+}
+
+#[test]
+fn the_reason_why_the_signer_is_not_trusted_precedes_that_of_certificates_that_have_not_signed() {
+    let signer = pki().credential(Role::Eum, Curve::P256).unwrap();
+    let other = pki().credential(Role::Ci, Curve::P256).unwrap().certificate;
+    let mut eis = eis(Namespace::V3);
+    eis.eum_signature = eum::sign(&eis.eum_signed_info, &signer.key, None);
+    let anchors = Pki::from_seed(b"another PKI", &PkiOptions::default()).unwrap().anchors().unwrap();
+    let reason = |known: &[Certificate]| {
+        eum::check_eis(&eis, &anchors, known, START.parse().unwrap()).unwrap_err().message
+    };
+    let (none, untrusted, not_signed) =
+        (reason(&[]), reason(&[signer.certificate.clone()]), reason(&[other.clone()]));
+    assert!(none != untrusted && none != not_signed && untrusted != not_signed);
+    assert_eq!(reason(&[signer.certificate.clone(), other.clone()]), untrusted);
+    assert_eq!(reason(&[other, signer.certificate.clone()]), untrusted);
 }

@@ -12,7 +12,7 @@ use rsp::sgp02::{
 };
 use world::PeerCertificate;
 
-use crate::testbed::{Options, PartyState, Testbed, get_eis, pki};
+use crate::testbed::{DONE, Options, PartyState, Testbed, Wire, get_eis, pki};
 
 /// Returns a request with a message from a party, with the certificate that TLS reports.
 pub(crate) fn post(from: &PartyState, text: &str) -> Request<Bytes> {
@@ -84,6 +84,7 @@ async fn an_invalid_request_gets_a_fault_with_the_reason() {
         (text("</soap:Envelope>", ""), StatusCode::BAD_REQUEST, "Sender", "not well-formed XML"),
         (text(&sr_id, "2.999.1.2.3"), StatusCode::BAD_REQUEST, "Sender", "the message is for 2.999.1.2.3"),
         (text("g1<", "<"), StatusCode::BAD_REQUEST, "Sender", "1 to 255 octets"),
+        (text("g1<", &format!("{}<", "x".repeat(256))), StatusCode::BAD_REQUEST, "Sender", "1 to 255 octets"),
         (text("ES3-GetEIS", "ES3-GetLost"), StatusCode::BAD_REQUEST, "Sender", "this server does not accept"),
         (text("8900101", "890010x"), StatusCode::BAD_REQUEST, "Sender", "ES3-GetEISRequest/Eid: "),
         (
@@ -115,6 +116,19 @@ async fn an_invalid_request_gets_a_fault_with_the_reason() {
     }
     assert_eq!(testbed.sr.decided("GetEIS").await, 0);
     assert_eq!(sr.handle(post(&testbed.dp, right)).await.status(), StatusCode::OK);
+    let longest = text("g1<", &format!("{}<", "x".repeat(255)));
+    assert_eq!(sr.handle(longest).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_event_has_the_lengths_of_the_message_and_of_its_response() {
+    let testbed = Testbed::new(Options::default());
+    let text = message_text(&testbed, "m1", &get_eis("g1"));
+    let response = testbed.start(&testbed.sr).handle(post(&testbed.dp, &text)).await;
+    let events = testbed.sr.events.all();
+    let [event] = &events[..] else { panic!("{events:?}") };
+    let lengths = (event.bytes_sent, event.bytes_received);
+    assert_eq!(lengths, (response.body().len() as u64, text.len() as u64));
 }
 
 #[tokio::test]
@@ -134,6 +148,25 @@ async fn a_caller_whose_certificate_has_one_oid_can_omit_its_entity_id() {
         message_text(&testbed, "m1", &get_eis("g1")).replace(&format!("?EntityId={}", testbed.dp.id), "");
     let response = testbed.start(&testbed.sr).handle(post(&testbed.dp, &text)).await;
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_invalid_callback_is_refused_and_its_call_waits_for_a_valid_one() {
+    let testbed = Testbed::new(Options::default());
+    testbed.call::<rsp::sgp02::es3::CreateIsdp>(crate::testbed::create_isdp("c1", None), 700, "isdp").await;
+    testbed.run().await;
+    testbed.answer("c1").await;
+    testbed.set(Wire::Rejects("CreateISDPResponse", StatusCode::SERVICE_UNAVAILABLE));
+    testbed.start(&testbed.sr).run_due().await.unwrap();
+    let (_, valid) = testbed.network.posted.lock().unwrap().pop().unwrap();
+    let invalid = valid.replace("EXECUTED_SUCCESS", "EXECUTED_SOMEHOW");
+    assert_ne!(valid, invalid);
+    let dp = testbed.start(&testbed.dp);
+    let response = dp.handle(post(&testbed.sr, &invalid)).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    assert!(testbed.ended("isdp").await.is_empty());
+    assert_eq!(dp.handle(post(&testbed.sr, &valid)).await.status(), StatusCode::ACCEPTED);
+    assert_eq!(testbed.ended("isdp").await, [DONE]);
 }
 
 #[tokio::test]

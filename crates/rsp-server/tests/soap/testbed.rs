@@ -181,6 +181,8 @@ pub(crate) struct Network {
     pub(crate) links: Mutex<HashMap<String, Link>>,
     /// Posted messages with their addresses.
     pub(crate) posted: Mutex<Vec<(String, String)>>,
+    /// The number of signals that a party has put a message into its outbox.
+    pub(crate) woken: Mutex<u32>,
 }
 
 /// Connections of one party. Its requests contain its certificate.
@@ -190,6 +192,10 @@ struct TestPeers {
 }
 
 impl Peers for TestPeers {
+    fn wake(&self) {
+        *self.network.woken.lock().unwrap() += 1;
+    }
+
     fn link(&self, authority: &str) -> Result<Link, Fault> {
         let found = self.network.links.lock().unwrap().get(authority).cloned();
         let inner = found.ok_or_else(|| {
@@ -333,6 +339,7 @@ impl Testbed {
             wire: Mutex::new(Wire::Fine),
             links: Mutex::default(),
             posted: Mutex::default(),
+            woken: Mutex::default(),
         });
         let testbed = Self { clock, network, sr, dp };
         for party in [&testbed.sr, &testbed.dp] {

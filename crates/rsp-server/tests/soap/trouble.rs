@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use rsp::sgp02::es3;
+use rsp::sgp02::{es3, soap::Envelope, xml::parse};
 use rsp_server::due::{MAX_CONCURRENT_TASKS, RETRY_DELAY};
 use world::{
     BoxFuture, ChangeSet, Collection, Committed, Fault, KeyRange, LinkFault, MemoryRecords, Records, Stored,
@@ -313,6 +313,27 @@ async fn the_delays_start_again_after_a_delivery_that_reached_the_peer() {
 }
 
 #[tokio::test]
+async fn a_rejected_callback_delays_no_other_of_its_function() {
+    let testbed = Testbed::new(Options::default());
+    for call in ["c1", "c2"] {
+        testbed.call::<es3::CreateIsdp>(create_isdp(call, None), 3600, call).await;
+    }
+    testbed.run().await;
+    let (_, first) = testbed.network.posted.lock().unwrap()[0].clone();
+    let message_id = Envelope::read(&parse(&first).unwrap()).unwrap().header.message_id.uri;
+    testbed.set(Wire::Rejects(message_id.leak(), StatusCode::INTERNAL_SERVER_ERROR));
+    testbed.answer("c1").await;
+    testbed.advance(1);
+    testbed.answer("c2").await;
+    for _ in 0..10 {
+        testbed.run().await;
+        testbed.advance(60);
+    }
+    assert!(testbed.ended("c1").await.is_empty());
+    assert_eq!(testbed.ended("c2").await, [DONE]);
+}
+
+#[tokio::test]
 async fn an_unavailable_peer_is_sent_no_other_message() {
     let testbed = Testbed::new(Options::default());
     testbed.call::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
@@ -343,6 +364,29 @@ async fn a_soap_fault_of_the_peer_ends_the_call() {
         testbed.ended("delete").await,
         ["ES3-DeleteISDP: SOAP fault Sender: this server does not accept ES3-DeleteISDPRequest"]
     );
+}
+
+#[tokio::test]
+async fn a_response_of_another_function_ends_the_call() {
+    let testbed = Testbed::new(Options::default());
+    let other = message_text(&testbed, "m1", &es3::EnableProfileResponse::default());
+    testbed.set(Wire::ReplacesBody(other.leak()));
+    testbed.call::<es3::GetEis>(get_eis("g1"), 60, "eis").await;
+    testbed.run().await;
+    let ended = testbed.ended("eis").await;
+    let expected = "ES3-EnableProfileResponse instead of ES3-GetEISResponse";
+    assert!(ended.len() == 1 && ended[0].contains(expected), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_message_in_the_outbox_wakes_the_delivery() {
+    let testbed = Testbed::new(Options::default());
+    let sr = testbed.start(&testbed.sr);
+    let woken = || std::mem::take(&mut *testbed.network.woken.lock().unwrap());
+    sr.handle(post(&testbed.dp, &message_text(&testbed, "m1", &get_eis("g1")))).await;
+    assert_eq!(woken(), 0, "the response is not in the outbox");
+    sr.handle(post(&testbed.dp, &message_text(&testbed, "m2", &enable("e1")))).await;
+    assert_eq!(woken(), 1, "the callback is in the outbox");
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ fn an_invalid_key_is_refused() {
     let mut wrong_check = good.clone();
     wrong_check.replace_range(wrong_check.len() - 2.., "00");
     for (p2, version, keys) in [
-        ("81", "41", vec![wrong_check]),
+        ("81", "41", vec![psk.clone(), wrong_check]),
         // A PSK in an SCP80 key set, an AES key instead of the PSK in an SCP81 key set, and
         // unsupported versions.
         ("01", "02", vec![psk.clone()]),

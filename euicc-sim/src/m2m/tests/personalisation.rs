@@ -59,7 +59,15 @@ fn connectivity_parameters_are_replaced_per_bearer() {
     let expected = "A003060191A108350103470302 4141".replace(' ', "");
     assert_eq!(session.isd_p().connectivity.as_ref().unwrap().to_string(), expected);
     let before = session.testbed.memory();
-    for group in ["3A07 00", "3A07 03 A30106", "3A07 03 A00206", "3A07 02 A000 00", "3A08 00", "0071 00"] {
+    for group in [
+        "3A07 00",
+        "3A07 03 A30106",
+        "3A07 04 A3020600",
+        "3A07 03 A00206",
+        "3A07 02 A000 00",
+        "3A08 00",
+        "0071 00",
+    ] {
         let mut again = Session::open();
         again.testbed.card.persistent = before.0.clone();
         *again.testbed.state_mut() = before.1.clone();

@@ -197,24 +197,26 @@ fn delete_when_disabled_takes_effect_with_the_confirmation() {
 // req: SGP.02-3.16-Network
 #[test]
 fn without_a_network_after_a_switch_the_card_rolls_back() {
-    let mut terminal = with_enabled(NO_DISABLE.min(NO_RULES));
-    enable_without_running(&mut terminal, DELETE_ON_DISABLE);
-    terminal.network = LocationStatus::None;
-    terminal.run();
-    assert!(is_enabled(&terminal, DELETE_ON_DISABLE));
-    assert_eq!(terminal.notification(), None);
-    // The previous profile has network.
-    terminal.network = LocationStatus::Normal;
-    assert_eq!(terminal.expire_timer(), Some(SETTINGS.attach_seconds));
-    assert!(is_enabled(&terminal, NO_RULES));
-    let notification = terminal.notification().unwrap();
-    assert_eq!(
-        (notification.kind, notification.isd_p),
-        (NotificationType::ProfileChangeFailed, Aid::isd_p(NO_RULES))
-    );
-    // The failed profile is not deleted.
-    terminal.confirm(notification.sequence_number);
-    assert_eq!(terminal.testbed.life_cycle(DELETE_ON_DISABLE), Some(LifeCycle::Disabled));
+    for network in [LocationStatus::None, LocationStatus::Limited] {
+        let mut terminal = with_enabled(NO_DISABLE.min(NO_RULES));
+        enable_without_running(&mut terminal, DELETE_ON_DISABLE);
+        terminal.network = network;
+        terminal.run();
+        assert!(is_enabled(&terminal, DELETE_ON_DISABLE));
+        assert_eq!(terminal.notification(), None);
+        // The previous profile has network.
+        terminal.network = LocationStatus::Normal;
+        assert_eq!(terminal.expire_timer(), Some(SETTINGS.attach_seconds));
+        assert!(is_enabled(&terminal, NO_RULES));
+        let notification = terminal.notification().unwrap();
+        assert_eq!(
+            (notification.kind, notification.isd_p),
+            (NotificationType::ProfileChangeFailed, Aid::isd_p(NO_RULES))
+        );
+        // The failed profile is not deleted.
+        terminal.confirm(notification.sequence_number);
+        assert_eq!(terminal.testbed.life_cycle(DELETE_ON_DISABLE), Some(LifeCycle::Disabled));
+    }
 }
 
 // req: SGP.02-3.16-Confirmation
