@@ -247,8 +247,9 @@ async fn wrong_euiccs_are_refused_at_once() {
         for round in 0..rounds() {
             for (kind, change) in &wrong {
                 let begun = Instant::now();
-                let refusal = interface.authenticate(&servers, HOSTILE, &euicc, change).await;
-                let refusal = refusal.expect_err(&format!("{interface:?}, {kind}: accepted"));
+                let Err(refusal) = interface.authenticate(&servers, HOSTILE, &euicc, change).await else {
+                    panic!("{interface:?}, {kind}: accepted")
+                };
                 if round == 0 {
                     refused(&format!("{interface:?}"), kind, &refusal, begun.elapsed());
                     interface.challenge(&servers, HONEST, &euicc).await;

@@ -77,8 +77,7 @@ impl Esipa {
     /// Checks that a wrong result is refused in time, and that the honest IPA is answered beside it.
     async fn refuses(&self, round: usize, kind: &str, eid: Option<Eid>, result: EimPackageResult) {
         let begun = Instant::now();
-        let refusal = self.provide(HOSTILE, eid, result).await;
-        let refusal = refusal.expect_err(&format!("{kind}: accepted"));
+        let Err(refusal) = self.provide(HOSTILE, eid, result).await else { panic!("{kind}: accepted") };
         if round == 0 {
             refused("ESipa results", kind, &refusal, begun.elapsed());
             serves_the_honest(&self.door).await;
