@@ -96,8 +96,9 @@ fn the_reason_why_the_signer_is_not_trusted_precedes_that_of_certificates_that_h
     let reason = |known: &[Certificate]| {
         eum::check_eis(&eis, &anchors, known, START.parse().unwrap()).unwrap_err().message
     };
+    let from_ref = std::slice::from_ref;
     let (none, untrusted, not_signed) =
-        (reason(&[]), reason(&[signer.certificate.clone()]), reason(&[other.clone()]));
+        (reason(&[]), reason(from_ref(&signer.certificate)), reason(from_ref(&other)));
     assert!(none != untrusted && none != not_signed && untrusted != not_signed);
     assert_eq!(reason(&[signer.certificate.clone(), other.clone()]), untrusted);
     assert_eq!(reason(&[other, signer.certificate.clone()]), untrusted);
