@@ -31,7 +31,7 @@ struct Testbed {
     events: MemoryEvents,
     sm_dp: sm_dp::SmDpPlus,
     running: Vec<Running>,
-    _delivery: Delivery,
+    _deliveries: [Delivery; 2],
 }
 
 impl Testbed {
@@ -54,19 +54,11 @@ impl Testbed {
             peers::connect(sm_dp, &nobody, &pki, &settings, &clock, &ActiveFaults::none()).await.unwrap();
         let names = cli::pki::server_names(&settings).unwrap();
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock)).unwrap();
-        let running = vec![
-            Running::serve(sm_dp_listener, Some(tls), sm_dp.link()).unwrap(),
-            parties::serve_sm_ds(
-                sm_ds_listener,
-                &settings,
-                &pki,
-                &world,
-                shared_events,
-                &ActiveFaults::none(),
-            )
-            .unwrap(),
-        ];
-        Self { settings, pki, world, clock, events, sm_dp, running, _delivery: delivery }
+        let faults = ActiveFaults::none();
+        let (sm_ds, sweep) =
+            parties::serve_sm_ds(sm_ds_listener, &settings, &pki, &world, shared_events, &faults).unwrap();
+        let running = vec![Running::serve(sm_dp_listener, Some(tls), sm_dp.link()).unwrap(), sm_ds];
+        Self { settings, pki, world, clock, events, sm_dp, running, _deliveries: [delivery, sweep] }
     }
 
     fn operator(&self) -> Operator {

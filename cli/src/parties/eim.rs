@@ -143,9 +143,8 @@ pub fn start_eim(
     let EimServer { server, identity, delivery } =
         eim_server(names, config, setup.records, settings, pki, world, events)?;
     let link = active_faults.incoming(server.link());
-    let https = serve_with_tls(setup.listeners, &link, |listens| {
-        eim_tls(listens.curve, names, pki, &world.clock)
-    })?;
+    let https =
+        serve_with_tls(setup.listeners, &link, |listens| eim_tls(listens.curve, names, pki, &world.clock))?;
     let mut coap = None;
     let mut coap_running = None;
     if let Some(socket) = setup.coap {
