@@ -13,7 +13,7 @@ mod stream_client;
 pub use client::Client;
 pub use connections::{
     BODY_READ_TIMEOUT, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, Limits, MAX_AGE, MAX_CONNECTIONS,
-    MAX_CONNECTIONS_PER_SOURCE, MAX_REQUEST_MEMORY,
+    MAX_CONNECTIONS_PER_SOURCE, MAX_PLAIN_CONNECTIONS, MAX_REQUEST_MEMORY,
 };
 pub use peer::MAX_ANSWER;
 pub(crate) use peer::kind_of;

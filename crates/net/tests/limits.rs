@@ -18,7 +18,10 @@ use bytes::Bytes;
 use common::{AbortOnDrop, Ca, mirror, server_tls};
 use crypto::Secret;
 use http::{Request, Response};
-use net::http::{BODY_READ_TIMEOUT, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, Limits, MAX_AGE, serve_within};
+use net::http::{
+    BODY_READ_TIMEOUT, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, Limits, MAX_AGE, MAX_PLAIN_CONNECTIONS, serve,
+    serve_within,
+};
 use net::{ClientAuth, PskKeys, ServerTls, listen};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -236,6 +239,20 @@ async fn silent_connections_keep_nobody_out() {
     assert!(begun.elapsed() < Duration::from_secs(1));
     // The first ones have lost their places.
     assert_ends_after(MARGIN, &mut silent[0], "evicted").await;
+}
+
+#[tokio::test]
+async fn a_port_without_tls_has_fewer_connections() {
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = serve(listener, None, tower::service_fn(mirror), std::future::pending());
+    let _running = AbortOnDrop(tokio::spawn(serving));
+    let mut first = connect(address).await;
+    let mut others = Vec::new();
+    for _ in 0..MAX_PLAIN_CONNECTIONS / 2 {
+        others.push(connect(address).await);
+    }
+    assert_eq!(timeout(IDLE_TIMEOUT / 2, received(&mut first)).await, Ok(String::new()));
 }
 
 #[tokio::test(start_paused = true)]

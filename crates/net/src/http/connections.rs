@@ -27,6 +27,9 @@ pub const MAX_CONNECTIONS: usize = 3072;
 /// Maximum number of connections from one address. One machine can run a whole simulated fleet, so
 /// the limit is half of [`MAX_CONNECTIONS`].
 pub const MAX_CONNECTIONS_PER_SOURCE: usize = MAX_CONNECTIONS / 2;
+/// Maximum number of connections of a port without TLS, half of them from one address. Only programs
+/// on the same machine use such a port, and it shares the memory of the process with other ports.
+pub const MAX_PLAIN_CONNECTIONS: usize = 1024;
 /// Time-out for the TLS handshake. It has four flights at most, and a radio link can lose one.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time in which no request is under way and nothing is sent. It is also the time-out for

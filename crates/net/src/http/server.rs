@@ -24,7 +24,7 @@ use tower::{Service, ServiceExt};
 use world::{ByteStream, CanSendSlowly, Fault, PeerAddress, PeerCertificate};
 
 use super::body::with_body;
-use super::connections::{Activity, Connections, Limits, LogLimit, Observed, Work};
+use super::connections::{Activity, Connections, Limits, LogLimit, MAX_PLAIN_CONNECTIONS, Observed, Work};
 use crate::tls::ServerTls;
 
 /// Maximum size of a request body. Requests of cards and operators are far smaller; larger ones get
@@ -96,7 +96,7 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Passes every request on `listener` to `service` until `shutdown`. Requests under way are then
-/// finished. The limits are those of [`Limits::default`].
+/// finished. The limits are those of [`Limits::default`], with [`MAX_PLAIN_CONNECTIONS`] without TLS.
 ///
 /// A verified client certificate is a [`PeerCertificate`] extension of the requests. An error of
 /// the service aborts the connection, which the peer sees as a link failure.
@@ -110,7 +110,8 @@ pub async fn serve<S>(
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    serve_within(Limits::default(), listener, tls, service, shutdown).await;
+    let limits = if tls.is_some() { Limits::default() } else { Limits::of(MAX_PLAIN_CONNECTIONS) };
+    serve_within(limits, listener, tls, service, shutdown).await;
 }
 
 /// Serves as [`serve`] does, within these limits.
