@@ -305,6 +305,14 @@ mod tests {
     const OWN: [u8; 4] = [10, 64, 1, 1];
     const ASSIGNED: [u8; 4] = [10, 64, 1, 2];
 
+    /// RFC 1071 section 3 has the first packet with its sum, DDF2.
+    #[test]
+    fn the_checksum_is_that_of_the_internet_protocol() {
+        assert_eq!(internet_checksum(&[0x00, 0x01, 0xF2, 0x03, 0xF4, 0xF5, 0xF6, 0xF7]), !0xDDF2);
+        assert_eq!(internet_checksum(&[0x01]), !0x0100);
+        assert_eq!(internet_checksum(&[]), 0xFFFF);
+    }
+
     fn frame(protocol: u16, packet: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         write_frame(protocol, packet, &mut out);

@@ -121,3 +121,17 @@ impl EimDevice {
         CheckIn { profiles: self.profiles.clone(), ended: self.ended.clone(), ..report }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contact_is_reported_once() {
+        let at = Timestamp(1_000);
+        let last = LastCheckIn { at, network: None, next: at };
+        let device = EimDevice { last: Some(last), ..EimDevice::default() };
+        assert!(!device.is_check_in_due(at, None));
+        assert!(device.is_check_in_due(Timestamp(1_001), None));
+    }
+}
