@@ -154,7 +154,7 @@ fn wrong_results(
         euicc_package_result_data_signed: Raw::new(EuiccPackageResultDataSigned { seq_number: 2, ..good() }),
         ..right.clone()
     };
-    let other_counter = EuiccPackageResultDataSigned { counter_value: package.counter_value + 1, ..good() };
+    let other_counter = EuiccPackageResultDataSigned { counter_value: package.counter_value - 1, ..good() };
     let unknown =
         EuiccPackageResultDataSigned { eim_transaction_id: Some(TransactionId(vec![0xEE; 16])), ..good() };
     let no_id = EuiccPackageResultDataSigned { eim_transaction_id: None, ..good() };
@@ -178,7 +178,7 @@ fn wrong_results(
         ("association token of another eIM", eid, with_token(Some(TOKEN + 1))),
         ("negative association token", eid, with_token(Some(-TOKEN))),
         ("content changed after signing", eid, result(changed)),
-        ("counter of another package", eid, of(other_counter)),
+        ("counter of an earlier package", eid, of(other_counter)),
         ("another eIM", eid, of(other_eim)),
         ("no eIM", eid, of(no_eim)),
         ("EID of another device", Some(other), by(key)),

@@ -147,7 +147,7 @@ pub(crate) fn all() -> Vec<Violation> {
             [
                 "a result with an invalid signature",
                 "a result of another eUICC",
-                "a result with the counter of another package",
+                "a result with the counter of an earlier package",
                 "a result for another eIM",
                 "a result for an EID that is not registered"
             ]
