@@ -34,10 +34,9 @@ mod sm_ds;
 pub mod sm_sr_peers;
 
 pub use listening::{
-    TlsListener, addresses_of, listen_at, listen_for_admin, listen_udp_at, listen_with_tls, local_address,
-    serve_with_tls,
+    TlsListener, listen_at, listen_for_admin, listen_udp_at, listen_with_tls, local_address,
 };
-pub use running::{Running, StopSignals, stop_signal};
+pub use running::{Running, StopSignals, addresses_of, serve_with_tls, stop_signal};
 pub use served_tls::{TlsServer, served_tls};
 
 pub use eim::{EimServer, EimSetup, RunningEim, eim_server, eim_tls, start_eim};

@@ -2,11 +2,9 @@
 
 use std::net::SocketAddr;
 
-use net::ServerTls;
 use tokio::net::{TcpListener, UdpSocket};
-use world::{Fault, Link};
+use world::Fault;
 
-use super::Running;
 use crate::settings::{ListenAddress, Settings};
 
 /// Listens at an address of the settings. Port 0 is replaced by the port that was chosen. `flag` is
@@ -40,26 +38,6 @@ pub async fn listen_with_tls(addresses: &[ListenAddress], flag: &str) -> Result<
         listeners.push(TlsListener { listener, listens });
     }
     Ok(listeners)
-}
-
-/// Serves `service` on all listeners, each with the TLS configuration for its address and curve.
-///
-/// # Errors
-/// A certificate is missing, or a socket fails.
-pub fn serve_with_tls(
-    listeners: Vec<TlsListener>,
-    service: &Link,
-    tls: impl Fn(&ListenAddress) -> Result<ServerTls, Fault>,
-) -> Result<Vec<Running>, Fault> {
-    let serve =
-        |TlsListener { listener, listens }| Running::serve(listener, Some(tls(&listens)?), service.clone());
-    listeners.into_iter().map(serve).collect()
-}
-
-/// Returns the addresses of all listeners, for a message.
-pub fn addresses_of(running: &[Running]) -> String {
-    let addresses: Vec<_> = running.iter().map(|running| running.address.to_string()).collect();
-    addresses.join(", ")
 }
 
 /// Opens a UDP socket at an address of the settings, as [`listen_at`] does.

@@ -11,7 +11,8 @@ use tokio::{
 };
 use world::{BoxFuture, Fault, Link};
 
-use super::listening::local_address;
+use super::listening::{TlsListener, local_address};
+use crate::settings::ListenAddress;
 
 /// A party that serves a socket until it is stopped.
 pub struct Running {
@@ -61,6 +62,26 @@ impl Running {
         // A failure means that the task was aborted, so that there is nothing to wait for.
         let _ = (&mut self.task).await;
     }
+}
+
+/// Serves `service` on all listeners, each with the TLS configuration for its address and curve.
+///
+/// # Errors
+/// A certificate is missing, or a socket fails.
+pub fn serve_with_tls(
+    listeners: Vec<TlsListener>,
+    service: &Link,
+    tls: impl Fn(&ListenAddress) -> Result<ServerTls, Fault>,
+) -> Result<Vec<Running>, Fault> {
+    let serve =
+        |TlsListener { listener, listens }| Running::serve(listener, Some(tls(&listens)?), service.clone());
+    listeners.into_iter().map(serve).collect()
+}
+
+/// Returns the addresses of all listeners, for a message.
+pub fn addresses_of(running: &[Running]) -> String {
+    let addresses: Vec<_> = running.iter().map(|running| running.address.to_string()).collect();
+    addresses.join(", ")
 }
 
 /// Ctrl-C and SIGTERM. From its creation on, neither ends the process.
