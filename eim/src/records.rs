@@ -24,7 +24,7 @@ pub use package::{
 pub use session::{Offer, ServerKind, Session, SessionState};
 
 /// Form of the records that this program writes.
-pub const STORED_FORM: StoredForm = StoredForm { party: "eIM", version: 1 };
+pub const STORED_FORM: StoredForm = StoredForm { party: "eIM", version: 2 };
 /// Devices, by EID.
 pub const DEVICES: Collection<Device> = Collection::new("devices");
 /// Orders, by eimTransactionId.
