@@ -11,7 +11,8 @@ use std::{
 
 use certs::Pki;
 use eim::records::{Protocol, STORED_FORM};
-use net::{ServerDtls, ServerTls, serve_coap};
+use net::{ServerDtls, ServerTls};
+use rsp::ids::SmdpAddress;
 use sgp33::ipa::{AnotherEim, Device, IpaUnderTest, Tap};
 use testbed::subscription::own_package;
 use tokio::time::Instant;
@@ -93,9 +94,7 @@ impl IpaCheck {
         let mut listen = options.listen.clone();
         let listener = parties::listen_at(&mut listen, "--listen").await?;
         let names = names_of(&listen, &[])?;
-        let address = listen.parse().map_err(|e| {
-            Fault::usage_caused_by(e, format!("{listen:?} is not an address"), "correct --listen")
-        })?;
+        let address = address_of(&listen, "--listen")?;
         let file = settings.data_dir.join(format!("{NAME}.sqlite"));
         let records = Arc::new(parties::open_records(&settings, file, STORED_FORM)?);
         let mut config = eim::Config::new(&options.id, address);
@@ -158,11 +157,7 @@ impl IpaCheck {
             let dtls =
                 ServerDtls::new(&identity, &ipa.world)?.with_layer(move |inner| tap.association(inner));
             let (link, world) = (ipa.tap.over_coap(ipa.eim.link()), ipa.world.clone());
-            let address = socket.local_addr().map_err(|error| {
-                Fault::caused_by(error, "cannot read the address of the socket", "report this")
-            })?;
-            running
-                .push(Running::start(address, |stopped| Ok(serve_coap(socket, dtls, link, world, stopped)))?);
+            running.push(Running::serve_coap(socket, dtls, link, world)?);
         }
         Ok(Self {
             ipa,
@@ -196,9 +191,7 @@ async fn another_eim(
     let mut listen = options.listen_other.clone();
     let listener = parties::listen_at(&mut listen, "--listen-other").await?;
     let names = names_of(&listen, &[])?;
-    let address = listen.parse().map_err(|e| {
-        Fault::usage_caused_by(e, format!("{listen:?} is not an address"), "correct --listen-other")
-    })?;
+    let address = address_of(&listen, "--listen-other")?;
     let (config, records) = (eim::Config::new(&id, address), Arc::new(MemoryRecords::default()));
     let EimServer { server, delivery, .. } =
         parties::eim_server((&id, &names), config, records, settings, pki, world, events)?;
@@ -206,6 +199,13 @@ async fn another_eim(
     let tap = Tap::default();
     let running = Running::serve(listener, Some(tls), tap.over(server.link()))?;
     Ok((AnotherEim { eim: server, tap }, running, delivery))
+}
+
+/// Returns the address of an eIM, which the flag has set.
+fn address_of(listen: &str, flag: &str) -> Result<SmdpAddress, Fault> {
+    listen.parse().map_err(|error| {
+        Fault::usage_caused_by(error, format!("{listen:?} is not an address"), format!("correct {flag}"))
+    })
 }
 
 /// Returns the output of `landfall eim configuration`.

@@ -329,15 +329,15 @@ impl Serve {
         if let Some(api) = &api {
             remark(&format!("API at http://{} (GET /openapi.json)", api.address));
         }
-        if let Some(coap) = running.coap {
-            remark(&format!("eIM {} at coaps://{coap} (ESipa over CoAP)", self.id));
+        if let Some(coap) = &running.coap {
+            remark(&format!("eIM {} at coaps://{} (ESipa over CoAP)", self.id, coap.address));
         }
         let protocol = if serves_https { "ESipa" } else { "CoAP only" };
         remark(&format!("eIM {} at {address} ({protocol}); Ctrl-C stops it", self.id));
         let ready = Ready::of("eim serve", settings)
             .at("eim", &address)
             .at_further("eim", running.https.get(1..).unwrap_or_default())
-            .at_optional("eim_coap", running.coap)
+            .at_optional("eim_coap", running.coap.as_ref().map(|coap| coap.address))
             .at_optional("api", api.as_ref().map(|api| api.address));
         startup.announce(&ready, json)?.requested().await;
         running.stop().await;

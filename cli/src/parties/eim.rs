@@ -1,18 +1,16 @@
 //! Set-up of the eIM.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use certs::{EimCredentials, Pki, Role, ServerName};
 use crypto::Curve;
 use eim::{Config, Credentials, Eim, records::Protocol};
-use net::{ClientTls, Identity, ServerDtls, ServerTls, serve_coap};
+use net::{ClientTls, Identity, ServerDtls, ServerTls};
 use rsp::ids::SmdpAddress;
 use rsp_server::AllowedAddresses;
 use tokio::net::UdpSocket;
 use world::{Clock, Events, Fault, Records, World};
 
-use super::listening::local_udp_address;
 use super::{Running, TlsListener, identity, serve_with_tls, server_check, tls_roots};
 use crate::{
     faults::ActiveFaults,
@@ -52,11 +50,10 @@ pub struct EimServer {
 pub struct RunningEim {
     /// The server.
     pub server: Eim,
-    /// Address for IPAs over CoAP.
-    pub coap: Option<SocketAddr>,
     /// Listeners for IPAs over HTTPS.
     pub https: Vec<Running>,
-    coap_running: Option<Running>,
+    /// Socket for IPAs over CoAP.
+    pub coap: Option<Running>,
     _delivery: Delivery,
 }
 
@@ -64,7 +61,7 @@ impl RunningEim {
     /// Waits for open requests, then stops.
     pub async fn stop(self) {
         self.server.end_waits();
-        for running in self.https.into_iter().chain(self.coap_running) {
+        for running in self.https.into_iter().chain(self.coap) {
             running.stop().await;
         }
     }
@@ -145,17 +142,12 @@ pub fn start_eim(
     let link = active_faults.incoming(server.link());
     let https =
         serve_with_tls(setup.listeners, &link, |listens| eim_tls(listens.curve, names, pki, &world.clock))?;
-    let mut coap = None;
-    let mut coap_running = None;
-    if let Some(socket) = setup.coap {
+    let serve_coap = |socket| {
         let dtls = active_faults.coap_server(ServerDtls::new(&identity, world)?);
-        let address = local_udp_address(&socket)?;
-        coap = Some(address);
-        let world = world.clone();
-        coap_running =
-            Some(Running::start(address, |stopped| Ok(serve_coap(socket, dtls, link, world, stopped)))?);
-    }
-    Ok(RunningEim { server, coap, https, coap_running, _delivery: delivery })
+        Running::serve_coap(socket, dtls, link, world.clone())
+    };
+    let coap = setup.coap.map(serve_coap).transpose()?;
+    Ok(RunningEim { server, https, coap, _delivery: delivery })
 }
 
 #[cfg(test)]

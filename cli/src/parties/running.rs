@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 
-use net::ServerTls;
+use net::{ServerDtls, ServerTls};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     task::JoinHandle,
 };
-use world::{BoxFuture, Fault, Link};
+use world::{BoxFuture, Fault, Link, World};
 
-use super::listening::{TlsListener, local_address};
+use super::listening::{TlsListener, local_address, local_udp_address};
 use crate::settings::ListenAddress;
 
 /// A party that serves a socket until it is stopped.
@@ -37,6 +37,20 @@ impl Running {
     pub fn serve(listener: TcpListener, tls: Option<ServerTls>, service: Link) -> Result<Self, Fault> {
         let address = local_address(&listener)?;
         Self::start(address, |stopped| Ok(net::serve(listener, tls, service, stopped)))
+    }
+
+    /// Serves `service` over CoAP and DTLS on `socket`.
+    ///
+    /// # Errors
+    /// The local address of the socket cannot be determined.
+    pub fn serve_coap(
+        socket: UdpSocket,
+        dtls: ServerDtls,
+        service: Link,
+        world: World,
+    ) -> Result<Self, Fault> {
+        let address = local_udp_address(&socket)?;
+        Self::start(address, |stopped| Ok(net::serve_coap(socket, dtls, service, world, stopped)))
     }
 
     /// Starts a server with this address. `serve` gets a future that ends when the server is to
