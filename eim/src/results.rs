@@ -174,12 +174,6 @@ async fn package_result(
         None => device.association.token,
     };
     verify(context, device, result, token)?;
-    // req: SGP.32-3.3.1-NoResult
-    if let EuiccPackageResult::EuiccPackageResultSigned(it) = &**result
-        && it.euicc_package_result_data_signed.euicc_result.is_empty()
-    {
-        return Err(Status::EuiccExecutionError.because("the result has no results of operations").into());
-    }
     let acknowledged: Vec<_> = result.seq_number().map(SequenceNumber).into_iter().collect();
     let Some((id, order)) = order else {
         // req: SGP.32-3.3.1-UnknownResult
@@ -209,12 +203,18 @@ async fn package_result(
         // The eUICC has another token or another key than the eIM believes.
         device.is_data_wanted = true;
     }
-    // req: SGP.32-3.3.1-LostResult
+    if is_empty(result) {
+        context.report(FindingKind::ResultEmpty, "euiccResult is empty");
+        if matches!(order.state, OrderState::Recovering { .. }) {
+            return Ok(Vec::new());
+        }
+    }
+    // req: SGP.32-3.3.1-LostResult, SGP.32-3.3.1-NoResult
     if let Some(delivery) = lost_execution(&order, result) {
-        let state = OrderState::Recovering { delivery, replay: result.bytes().into(), requests: 0 };
+        let state = OrderState::Recovering { delivery, instead: result.bytes().into(), requests: 0 };
         let order = Order { state, ..order };
         context.tx.put(&ORDERS, &order_key(&id), &order)?;
-        return Ok(acknowledged);
+        return Ok(Vec::new());
     }
     apply(context, device, &order, result);
     orders::end(context, device, &id, order, Outcome::EuiccPackage(result.bytes().into()))?;
@@ -248,16 +248,19 @@ fn is_earlier(order: &Order, result: &EuiccPackageResult) -> bool {
     known.and_then(|known| known.seq_number()) >= result.seq_number()
 }
 
-/// Returns the package if the result is the refusal of a repetition: the package was sent more than
-/// once, so that the eUICC may have executed it before.
+/// Returns the package if the eUICC may have another result of it. The result is empty, or it is the
+/// refusal of a package that was sent more than once, so that the eUICC may have executed it before.
 fn lost_execution(order: &Order, result: &EuiccPackageResult) -> Option<crate::records::Delivery> {
-    let EuiccPackageResult::EuiccPackageErrorSigned(error) = result else { return None };
-    let is_replay =
-        error.euicc_package_error_data_signed.euicc_package_error_code == EuiccPackageErrorCode::REPLAY_ERROR;
-    match &order.state {
-        OrderState::Delivered(delivery) if is_replay && delivery.times > 1 => Some(delivery.clone()),
-        _ => None,
-    }
+    let OrderState::Delivered(delivery) = &order.state else { return None };
+    let is_replay = matches!(result, EuiccPackageResult::EuiccPackageErrorSigned(error)
+        if error.euicc_package_error_data_signed.euicc_package_error_code == EuiccPackageErrorCode::REPLAY_ERROR);
+    (is_empty(result) || is_replay && delivery.times > 1).then(|| delivery.clone())
+}
+
+/// True if the eUICC has signed that it executed a package, without the result of an operation.
+fn is_empty(result: &EuiccPackageResult) -> bool {
+    matches!(result, EuiccPackageResult::EuiccPackageResultSigned(it)
+        if it.euicc_package_result_data_signed.euicc_result.is_empty())
 }
 
 /// Applies the results of operations that change the association of this eIM.
@@ -329,8 +332,8 @@ async fn data_response(
     // A result in the list may have ended the order.
     let order = context.tx.get(&ORDERS, &order_key(&id)).await?.unwrap_or(order);
     match order.state.clone() {
-        OrderState::Recovering { replay, .. } => {
-            orders::end(context, device, &id, order, Outcome::EuiccPackage(replay))?;
+        OrderState::Recovering { instead, .. } => {
+            orders::end(context, device, &id, order, Outcome::EuiccPackage(instead))?;
         }
         _ if matches!(order.package, Package::Data(_)) => {
             orders::end(context, device, &id, order, Outcome::Data(Octets(response.to_der())))?;

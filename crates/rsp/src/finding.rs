@@ -109,6 +109,9 @@ kinds! {
     /// The counter of a result is higher than that of every package.
     CounterUnknown = "counter-unknown", "eUICC", "SGP.32 2.11.1.1",
         "the eUICC has executed the package of an order under a higher counter than the eIM ever used; the eIM continues from this counter";
+    /// A result has no results of operations.
+    ResultEmpty = "result-empty", "eUICC", "SGP.32 2.11.2",
+        "a signed result has no results of operations; the eIM requests the results that the eUICC keeps, and accepts this one if there is no other";
     /// A result belongs to no order.
     ResultUnknown = "result-unknown", "eUICC", "SGP.32 3.3.1",
         "a signed result belongs to no order of the eIM; it is acknowledged, so that the eUICC can remove it, and is ignored otherwise";

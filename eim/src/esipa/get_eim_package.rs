@@ -94,13 +94,13 @@ pub(crate) async fn next_package(
                 delivery.times = delivery.times.saturating_add(1);
                 delivery
             }
-            OrderState::Recovering { replay, requests, .. } if requests >= MAX_RECOVERY_REQUESTS => {
-                orders::end(context, device, &id, order, Outcome::EuiccPackage(replay))?;
+            OrderState::Recovering { instead, requests, .. } if requests >= MAX_RECOVERY_REQUESTS => {
+                orders::end(context, device, &id, order, Outcome::EuiccPackage(instead))?;
                 continue;
             }
-            OrderState::Recovering { delivery, replay, requests } => {
+            OrderState::Recovering { delivery, instead, requests } => {
                 order.state =
-                    OrderState::Recovering { delivery, replay, requests: requests.saturating_add(1) };
+                    OrderState::Recovering { delivery, instead, requests: requests.saturating_add(1) };
                 context.tx.put(&ORDERS, &key, &order)?;
                 return Ok(Some(signing::recovery_request(&id)));
             }

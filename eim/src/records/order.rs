@@ -38,15 +38,14 @@ pub enum OrderState {
     Queued,
     /// The package was sent at least once. It is repeated octet for octet until a result arrives.
     Delivered(Delivery),
-    /// The eUICC reported a replay of a package that was sent more than once. The result of the first
-    /// execution was lost on its way, and the eIM requests it again.
+    /// The eUICC reported a replay of a package that was sent more than once, or returned a result without
+    /// the results of operations. It may have another result, which the eIM requests.
     Recovering {
         /// The package.
         delivery: Delivery,
-        /// The signed error of the repetition, which is the result if there is no other one.
-        replay: Octets,
+        /// What the eUICC returned, which is the result if there is no other one.
+        instead: Octets,
         /// The number of requests that were sent.
-        #[serde(default)]
         requests: u32,
     },
     /// The order has a result.

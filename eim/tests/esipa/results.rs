@@ -196,7 +196,7 @@ async fn a_result_needs_a_known_device_and_this_eim() {
     }
 }
 
-// req: SGP.32-3.3.1-OtherTransactionId, SGP.32-3.3.1-UnknownCounter, SGP.32-3.3.1-NoResult
+// req: SGP.32-3.3.1-OtherTransactionId, SGP.32-3.3.1-UnknownCounter
 #[tokio::test]
 async fn a_signed_result_with_other_numbers_ends_its_order() {
     let testbed = Testbed::new();
@@ -211,11 +211,6 @@ async fn a_signed_result_with_other_numbers_ends_its_order() {
     let first = testbed.enable(&card).await;
     let mut data = executed(card.execute(&*ipa.package(card.eid).await));
     data.eim_transaction_id = Some("00".parse().unwrap());
-    let mut empty = data.clone();
-    empty.euicc_result.clear();
-    let undefined = refused(ProvideEimPackageResultError::UNDEFINED_ERROR);
-    assert_eq!(ipa.provide_result(card.eid, card.sign(empty)).await, undefined);
-    assert!(!testbed.state(&first).await.is_ended());
     assert_eq!(ipa.provide_result(card.eid, card.sign(data)).await, acknowledged(&[1]));
     assert!(testbed.state(&first).await.is_ended());
     assert!(testbed.has_finding(FindingKind::EimTransactionIdMissing));
@@ -228,6 +223,39 @@ async fn a_signed_result_with_other_numbers_ends_its_order() {
     assert!(testbed.has_finding(FindingKind::CounterUnknown));
     testbed.enable(&card).await;
     assert_eq!(ipa.package(card.eid).await.euicc_package_signed.counter_value, 8);
+}
+
+// req: SGP.32-3.3.1-NoResult
+#[tokio::test]
+async fn a_result_without_operations_is_accepted_if_the_card_keeps_no_other() {
+    for keeps_another in [true, false] {
+        let testbed = Testbed::new();
+        let mut card = testbed.registered().await;
+        let ipa = testbed.ipa(Binding::Asn1);
+        let id = testbed.enable(&card).await;
+        let result = card.execute(&*ipa.package(card.eid).await);
+        let EuiccPackageResult::EuiccPackageResultSigned(signed) = &result else { panic!("{result:?}") };
+        let mut data = (*signed.euicc_package_result_data_signed).clone();
+        data.euicc_result.clear();
+        let empty = card.sign(data);
+        for _ in 0..2 {
+            assert_eq!(ipa.provide_result(card.eid, empty.clone()).await, acknowledged(&[]));
+            assert!(matches!(testbed.state(&id).await, OrderState::Recovering { .. }));
+        }
+        assert!(testbed.has_finding(FindingKind::ResultEmpty));
+        for _ in 0..MAX_RECOVERY_REQUESTS {
+            assert!(matches!(ipa.poll(card.eid).await, GetEimPackageResponse::IpaEuiccDataRequest(_)));
+        }
+        let outcome = match keeps_another {
+            true => result,
+            false => {
+                ipa.poll(card.eid).await;
+                empty
+            }
+        };
+        assert_eq!(ipa.provide_result(card.eid, outcome.clone()).await, acknowledged(&[1]));
+        assert_eq!(testbed.outcome(&id).await, Outcome::EuiccPackage(outcome.to_der().into()));
+    }
 }
 
 #[tokio::test]
