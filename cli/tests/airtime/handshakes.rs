@@ -64,9 +64,9 @@ pub(crate) async fn measured() -> Vec<(&'static str, Count)> {
     let first = proxy.on_ip(1);
     // Frames of HTTP/2 that belong to the new connection can arrive after the first answer.
     poll(&link).await;
-    let second = proxy.on_ip(2);
+    let before = proxy.mark();
     poll(&link).await;
-    let poll_over_tls = proxy.on_ip(3) - second;
+    let poll_over_tls = proxy.on_ip_since(before, 1);
     let tls_full = first - poll_over_tls;
     let [rustls_full, rustls_resumed] = rustls(folder.path(), root).await;
 
@@ -77,18 +77,19 @@ pub(crate) async fn measured() -> Vec<(&'static str, Count)> {
     let link = client.coap_link(NAME, dtls, world, Transmission::default()).unwrap();
     poll(&link).await;
     let first = proxy.on_ip(1);
+    let before = proxy.mark();
     poll(&link).await;
-    let poll_over_dtls = proxy.on_ip(2) - first;
+    let poll_over_dtls = proxy.on_ip_since(before, 1);
 
-    let before = proxy.on_ip(0);
+    let before = proxy.mark();
     let session = folder.path().join("session.pem");
     let session = session.to_str().unwrap();
     openssl(&proxy.address, &["-sess_out", session]).await;
-    let openssl_full = proxy.on_ip(0) - before;
-    let before = proxy.on_ip(0);
+    let openssl_full = proxy.on_ip_since(before, 0);
+    let before = proxy.mark();
     let printed = openssl(&proxy.address, &["-sess_in", session]).await;
     assert!(printed.contains("Reused"), "{printed}");
-    let openssl_resumed = proxy.on_ip(0) - before;
+    let openssl_resumed = proxy.on_ip_since(before, 0);
     vec![
         ("TCP and TLS 1.3, full", tls_full),
         ("TLS 1.3 between two ends of rustls, full", rustls_full),
@@ -147,13 +148,13 @@ async fn rustls(folder: &Path, root: Vec<u8>) -> [Count; 2] {
     let connector = TlsConnector::from(Arc::new(client.with_root_certificates(roots).with_no_client_auth()));
     let mut counts = Vec::new();
     for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
-        let before = proxy.on_ip(0);
+        let before = proxy.mark();
         let stream = TcpStream::connect(&proxy.address).await.unwrap();
         let mut stream = connector.connect(NAME.try_into().unwrap(), stream).await.unwrap();
         stream.read_to_end(&mut Vec::new()).await.unwrap();
         assert_eq!(stream.get_ref().1.handshake_kind(), Some(kind));
         stream.shutdown().await.unwrap();
-        counts.push(proxy.on_ip(0) - before);
+        counts.push(proxy.on_ip_since(before, 0));
     }
     [counts[0], counts[1]]
 }

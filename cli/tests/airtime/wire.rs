@@ -64,6 +64,13 @@ struct Connection {
     was_up: bool,
 }
 
+/// What has passed through a proxy up to some time.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Mark {
+    payload: Count,
+    connections: u64,
+}
+
 /// A proxy in front of a server.
 #[derive(Clone)]
 pub(crate) struct Proxy {
@@ -175,13 +182,23 @@ impl Proxy {
         u64::try_from(self.connections.lock().unwrap().len()).unwrap()
     }
 
+    /// What has passed so far.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { payload: self.payload(), connections: self.connections() }
+    }
+
     /// Octets of the IP packets so far, for this number of HTTP requests over all connections.
-    /// docs/airtime.md has the rule by which the packets of TCP are counted.
     pub(crate) fn on_ip(&self, requests: u64) -> Count {
-        let payload = self.payload();
+        self.on_ip_since(Mark::default(), requests)
+    }
+
+    /// Octets of the IP packets since a mark, for this number of HTTP requests over all connections.
+    /// docs/airtime.md has the rule by which the packets of TCP are counted.
+    pub(crate) fn on_ip_since(&self, mark: Mark, requests: u64) -> Count {
+        let payload = self.payload() - mark.payload;
         let packets = match self.is_udp {
             true => payload,
-            false => tcp_packets(payload, self.connections(), requests),
+            false => tcp_packets(payload, self.connections() - mark.connections, requests),
         };
         let headers = if self.is_udp { UDP_HEADERS } else { TCP_HEADERS };
         Count {
