@@ -6,7 +6,8 @@ use std::str::FromStr;
 use crypto::{Curve, SecretKey};
 use rsp::ids::Oid;
 
-use super::{Credential, Pki, PkiError, PkiOptions, Request, issue_below, keys};
+use super::issuing::{Request, issue_below};
+use super::{Credential, Pki, PkiError, PkiOptions, keys};
 use crate::certificate::{Certificate, Validity};
 use crate::ids::numbered_eid;
 use crate::issue::{self, Particulars, Plan, Signer};

@@ -1,3 +1,5 @@
+use rsp::der::Unknown;
+
 use super::fcp::default_content;
 use super::*;
 use crate::element::{PeHeader, ProprietaryInfo};

@@ -18,8 +18,12 @@ pub mod headers;
 mod iot;
 pub mod json;
 pub mod notification;
+pub mod notification_metadata;
 
 pub use common::*;
 pub use function::Function;
 pub use iot::{IotSpecificInfo, IotSpecificProfileInfo};
 pub use notification::{OtherSignedNotification, PendingNotification};
+pub use notification_metadata::{
+    NotificationConfigurationInformation, NotificationMetadata, notification_event,
+};
