@@ -218,7 +218,7 @@ impl CheckedFile {
 
 impl From<Damage> for FoundDamage {
     fn from(damage: Damage) -> Self {
-        let next = damage.advice().to_owned();
+        let next = damage.next.to_owned();
         let record = match damage.part {
             DamagedPart::Record { collection, key } => Some(format!("{collection}/{key}")),
             DamagedPart::File | DamagedPart::Set | DamagedPart::Commits => None,

@@ -12,7 +12,6 @@
 //! what these checks notice, and what they cannot notice.
 
 mod check;
-mod checksum;
 mod header;
 mod key;
 mod mark_file;
@@ -31,15 +30,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params}
 use world::records::after_prefix;
 use world::{BoxFuture, ChangeSet, Committed, Fault, KeyRange, Records, Stored, StoredForm, Version};
 
-pub use check::{Damage, DamagedPart, RecordsCheck};
 pub use key::StoreKey;
 
-use checksum::{Checksum, of_record};
-use header::Header;
 use mark_file::MarkFile;
 use writer::Writer;
 
 use crate::folder::{folder_of, sync_folder_of};
+use crate::integrity::checksum::{Checksum, of_record};
+use crate::integrity::{Damage, DamagedPart, Header, RecordsCheck, WRONG_CHECKSUM};
 
 /// Number of parallel reads. It equals the number of cores of a small machine; more reads would
 /// only wait for each other.
@@ -235,8 +233,7 @@ fn encrypted_copy(connection: &Connection, new: &Path, key: &StoreKey) -> rusqli
 fn verified(collection: &str, row: &Row<'_>) -> Result<(String, Stored), StoreError> {
     let damaged = |key: &str| {
         let part = DamagedPart::Record { collection: collection.to_owned(), key: key.to_owned() };
-        let why = "its checksum does not match its collection, key, version and content".to_owned();
-        StoreError::Damaged(Damage { part, why }.to_string())
+        StoreError::Damaged(Damage { part, why: WRONG_CHECKSUM.to_owned(), next: RESTORE }.to_string())
     };
     let Ok(key) = row.get::<_, String>(0) else { return Err(damaged("<invalid key>")) };
     let (Ok(version), Ok(bytes), Ok(checksum)) =
@@ -378,11 +375,7 @@ impl StoreError {
 }
 
 fn damaged(path: &Path, verb: &str, damage: &Damage) -> Fault {
-    Fault::new(
-        format!("cannot {verb} the records in {}", path.display()),
-        damage.to_string(),
-        damage.advice(),
-    )
+    Fault::new(format!("cannot {verb} the records in {}", path.display()), damage.to_string(), damage.next)
 }
 
 fn fault(path: &Path, verb: &str, error: impl Into<StoreError>) -> Fault {

@@ -1,11 +1,11 @@
-//! The header of a store: the single row of the table `header`, which every commit updates.
+//! The header of a file: the single row of the table `header`, which every commit updates.
 
 use rusqlite::{Connection, params};
-use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use super::checksum::{Checksum, Digest128, first_half};
-use crate::commit_mark::{CommitMark, StoreId};
+use crate::commit_mark::CommitMark;
+use crate::integrity::Header;
+use crate::integrity::checksum::{Checksum, Digest128};
 
 pub(super) const TABLE: &str = "
     CREATE TABLE header (
@@ -18,23 +18,6 @@ pub(super) const TABLE: &str = "
         checksum     BLOB NOT NULL
     ) STRICT;
 ";
-
-/// The description of a store, which is part of its database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    /// The party that the records belong to.
-    pub(super) party: String,
-    /// The version of their stored form.
-    pub(super) form: u32,
-    /// The random identifier of the store.
-    pub(super) store: StoreId,
-    /// The number of the last commit.
-    pub(super) last_version: u64,
-    /// The number of records.
-    pub(super) records: u64,
-    /// The digest of all records.
-    pub(super) digest: Digest128,
-}
 
 impl Header {
     /// Reads and verifies the header.
@@ -81,18 +64,5 @@ impl Header {
     /// Returns the mark of the last commit.
     pub(super) fn mark(&self) -> CommitMark {
         CommitMark { store: self.store, number: self.last_version }
-    }
-
-    fn checksum(&self) -> Checksum {
-        let Self { party, form, store, last_version, records, digest } = self;
-        let mut hash = Sha256::new_with_prefix(b"header");
-        hash.update((party.len() as u64).to_be_bytes());
-        hash.update(party);
-        hash.update(form.to_be_bytes());
-        hash.update(store);
-        hash.update(last_version.to_be_bytes());
-        hash.update(records.to_be_bytes());
-        hash.update(digest.octets());
-        first_half(hash)
     }
 }

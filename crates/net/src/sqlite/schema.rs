@@ -6,10 +6,10 @@ use rusqlite::{Connection, params};
 use world::{Fault, StoredForm};
 
 use super::check::lost;
-use super::checksum::{Digest128, of_record};
-use super::header::{self, Header};
-use super::{RESTORE, StoreError, fault, mark_file};
-use crate::commit_mark::{FoundMark, StoreId};
+use super::{RESTORE, StoreError, fault, header, mark_file};
+use crate::commit_mark::FoundMark;
+use crate::integrity::Header;
+use crate::integrity::checksum::of_record;
 
 /// "LFLD": identifies the file to this program and to file(1).
 const APPLICATION_ID: i32 = 0x4c46_4c44;
@@ -101,8 +101,9 @@ fn create_or_migrate(connection: &Connection, path: &Path, form: StoredForm) -> 
         return form.check(what(), &header.party, header.form);
     }
     let mut header = match version {
-        0 => Header::of(form),
-        _ => older(connection, version, form).map_err(|error| opening(error.into()))?,
+        0 => Header::new(form)?,
+        _ => older(connection, version, Header::new(StoredForm { version: FIRST_FORM, ..form })?)
+            .map_err(|error| opening(error.into()))?,
     };
     form.check(what(), &header.party, header.form)?;
     match mark_file::read(path).map_err(|error| opening(StoreError::Mark(error)))? {
@@ -111,7 +112,6 @@ fn create_or_migrate(connection: &Connection, path: &Path, form: StoredForm) -> 
         }
         _ => {}
     }
-    header.store = new_store_id()?;
     let written = match version {
         0 => connection
             .pragma_update(None, "application_id", APPLICATION_ID)
@@ -128,23 +128,8 @@ fn create_or_migrate(connection: &Connection, path: &Path, form: StoredForm) -> 
     mark_file::create(path, header.mark()).map_err(|error| opening(StoreError::Mark(error)))
 }
 
-impl Header {
-    /// The header of an empty store without an identifier.
-    fn of(form: StoredForm) -> Self {
-        Self {
-            party: form.party.to_owned(),
-            form: form.version,
-            store: StoreId::default(),
-            last_version: 0,
-            records: 0,
-            digest: Digest128::default(),
-        }
-    }
-}
-
 /// Reads party, form and last commit of a file of schema version 1 or 2.
-fn older(connection: &Connection, version: i32, form: StoredForm) -> rusqlite::Result<Header> {
-    let mut header = Header::of(StoredForm { version: FIRST_FORM, ..form });
+fn older(connection: &Connection, version: i32, mut header: Header) -> rusqlite::Result<Header> {
     if version > 1 {
         (header.party, header.form) =
             connection.query_row("SELECT party, version FROM stored_form", [], |row| {
@@ -167,22 +152,9 @@ fn add_checksums(connection: &Connection, header: &mut Header) -> rusqlite::Resu
         let (version, content): (u64, Vec<u8>) = (row.get(2)?, row.get(3)?);
         let checksum = of_record(&collection, &key, version, &content);
         insert.execute(params![collection, key, version, content, checksum])?;
-        header.digest.add(checksum);
-        header.records += 1;
+        header.add(checksum);
     }
     drop(rows);
     connection
         .execute_batch("DROP TABLE older_records; DROP TABLE last_version; DROP TABLE IF EXISTS stored_form")
-}
-
-fn new_store_id() -> Result<StoreId, Fault> {
-    let mut id = StoreId::default();
-    getrandom::fill(&mut id).map_err(|error| {
-        Fault::caused_by(
-            error,
-            "cannot get random numbers",
-            "check that getrandom(2) or /dev/urandom works for this process",
-        )
-    })?;
-    Ok(id)
 }

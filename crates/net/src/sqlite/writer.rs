@@ -4,22 +4,17 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use world::records::{Change, ExpectedList, ExpectedRecord, after_prefix};
 use world::{ChangeSet, Committed, Fault};
 
 use super::StoreError;
-use super::checksum::{Checksum, of_record};
 use super::fault;
-use super::header::Header;
 use super::mark_file::MarkFile;
 use crate::commit_mark::CommitMark;
-
-/// Maximum number of waiting commits. Further callers wait for a place.
-const QUEUE: usize = 1024;
-/// Maximum number of commits that share one fsync. The limit is far above what waits in practice,
-/// and bounds the delay of the first commit.
-const MAX_GROUP: usize = 256;
+use crate::group_commit::{self, QUEUE, Waiting, submit};
+use crate::integrity::Header;
+use crate::integrity::checksum::{Checksum, of_record};
 
 /// Handle of the writer thread. When it is dropped, the thread completes the waiting commits and
 /// ends.
@@ -27,11 +22,6 @@ pub(super) struct Writer {
     path: PathBuf,
     queue: Option<mpsc::Sender<Waiting>>,
     thread: Option<JoinHandle<()>>,
-}
-
-struct Waiting {
-    changes: ChangeSet,
-    answer: oneshot::Sender<Result<Committed, Fault>>,
 }
 
 impl Writer {
@@ -65,13 +55,6 @@ impl Writer {
     }
 }
 
-/// Puts a commit into the queue and waits for its outcome. Returns `None` if the writer has ended.
-async fn submit(queue: &mpsc::Sender<Waiting>, changes: ChangeSet) -> Option<Result<Committed, Fault>> {
-    let (answer, answered) = oneshot::channel();
-    queue.send(Waiting { changes, answer }).await.ok()?;
-    answered.await.ok()
-}
-
 impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
@@ -88,28 +71,15 @@ async fn write_until_closed(
     mut queue: mpsc::Receiver<Waiting>,
     mut write: impl FnMut(&[ChangeSet]) -> Result<Vec<Committed>, Fault>,
 ) {
-    while let Some(first) = queue.recv().await {
-        let mut group = vec![first];
-        while group.len() < MAX_GROUP
-            && let Ok(next) = queue.try_recv()
-        {
-            group.push(next);
+    loop {
+        let mut group = Vec::new();
+        group_commit::fill(&mut group, &mut queue).await;
+        if group.is_empty() {
+            return;
         }
         let (changes, answers): (Vec<_>, Vec<_>) =
             group.into_iter().map(|waiting| (waiting.changes, waiting.answer)).unzip();
-        // A caller that no longer waits misses the result; its commit remains.
-        match write(&changes) {
-            Ok(committed) => {
-                for (answer, committed) in answers.into_iter().zip(committed) {
-                    let _ = answer.send(Ok(committed));
-                }
-            }
-            Err(fault) => {
-                for answer in answers {
-                    let _ = answer.send(Err(fault.clone()));
-                }
-            }
-        }
+        group_commit::answer(answers, write(&changes));
     }
 }
 
@@ -209,8 +179,7 @@ fn apply(connection: &Connection, change: &Change, header: &mut Header) -> rusql
         .query_row(params![collection, key], |row| row.get(0))
         .optional()?;
     if let Some(replaced) = replaced {
-        header.digest.remove(replaced);
-        header.records = header.records.saturating_sub(1);
+        header.remove(replaced);
     }
     let Some(content) = content else {
         let mut delete =
@@ -219,8 +188,7 @@ fn apply(connection: &Connection, change: &Change, header: &mut Header) -> rusql
     };
     let version = header.last_version;
     let checksum = of_record(collection, key, version, content);
-    header.digest.add(checksum);
-    header.records += 1;
+    header.add(checksum);
     connection
         .prepare_cached(
             "INSERT INTO records (collection, key, version, content, checksum) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -232,7 +200,10 @@ fn apply(connection: &Connection, change: &Change, header: &mut Header) -> rusql
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
+    use crate::group_commit::MAX_GROUP;
 
     #[tokio::test]
     async fn waiting_commits_share_a_transaction_up_to_the_limit() {

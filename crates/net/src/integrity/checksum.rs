@@ -3,11 +3,11 @@
 use sha2::{Digest, Sha256};
 
 /// The first 16 octets of a SHA-256 hash.
-pub(super) type Checksum = [u8; 16];
+pub(crate) type Checksum = [u8; 16];
 
 /// Returns the checksum of a record. It also covers collection, key and version, so that a
 /// renamed record and an older content are noticed.
-pub(super) fn of_record(collection: &str, key: &str, version: u64, content: &[u8]) -> Checksum {
+pub(crate) fn of_record(collection: &str, key: &str, version: u64, content: &[u8]) -> Checksum {
     let mut hash = Sha256::new_with_prefix(b"record");
     for name in [collection, key] {
         hash.update((name.len() as u64).to_be_bytes());
@@ -19,7 +19,7 @@ pub(super) fn of_record(collection: &str, key: &str, version: u64, content: &[u8
 }
 
 /// Returns the first half of the hash.
-pub(super) fn first_half(hash: Sha256) -> Checksum {
+pub(crate) fn first_half(hash: Sha256) -> Checksum {
     let mut half = Checksum::default();
     half.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
     half
@@ -28,26 +28,26 @@ pub(super) fn first_half(hash: Sha256) -> Checksum {
 /// The sum of the checksums of a set of records, modulo 2^128. Its value does not depend on their
 /// order, and a change of one record needs only the old and the new checksum of that record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Digest128(u128);
+pub(crate) struct Digest128(u128);
 
 impl Digest128 {
     /// Adds a record.
-    pub(super) fn add(&mut self, record: Checksum) {
+    pub(crate) fn add(&mut self, record: Checksum) {
         self.0 = self.0.wrapping_add(u128::from_be_bytes(record));
     }
 
     /// Removes a record.
-    pub(super) fn remove(&mut self, record: Checksum) {
+    pub(crate) fn remove(&mut self, record: Checksum) {
         self.0 = self.0.wrapping_sub(u128::from_be_bytes(record));
     }
 
     /// Returns the octets.
-    pub(super) fn octets(self) -> [u8; 16] {
+    pub(crate) fn octets(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
 
     /// Returns the digest with these octets.
-    pub(super) fn from_octets(octets: [u8; 16]) -> Self {
+    pub(crate) fn from_octets(octets: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(octets))
     }
 }
