@@ -2,11 +2,11 @@
 
 use std::{env, process::Command};
 
-use prerequisites::Prerequisite::{Chromium, Lpac, ModemManager, Openssl, Sgp26, Ts48};
+use prerequisites::Prerequisite::{Chromium, Lpac, ModemManager, Openssl, Postgres, Sgp26, Ts48};
 
 fn main() -> Result<(), String> {
     println!("cargo::rustc-env=LANDFALL_VERSION={}", version());
-    prerequisites::declare(&[Chromium, Lpac, ModemManager, Openssl, Sgp26, Ts48])
+    prerequisites::declare(&[Chromium, Lpac, ModemManager, Openssl, Postgres, Sgp26, Ts48])
 }
 
 /// The version of the package. Release builds of a git checkout add the commit. Debug builds do not, because

@@ -96,7 +96,7 @@ impl IpaCheck {
         let names = names_of(&listen, &[])?;
         let address = address_of(&listen, "--listen")?;
         let file = settings.data_dir.join(format!("{NAME}.sqlite"));
-        let records = Arc::new(parties::open_records(&settings, file, STORED_FORM)?);
+        let records = parties::open_records(&settings, &file, STORED_FORM)?;
         let mut config = eim::Config::new(&options.id, address);
         if options.listen_coap.is_some() {
             config.protocols = vec![Protocol::RetrieveHttps, Protocol::RetrieveCoaps];

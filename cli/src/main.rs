@@ -8,7 +8,7 @@ use cli::{
     exit_status::ExitStatus,
     faults::is_killed,
     output::{LogOutput, is_broken_pipe, print_error, remark},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 use world::Fault;
 
@@ -66,7 +66,7 @@ enum Command {
     Faults(command::faults::Command),
     Run(command::run::Command),
     Replay(command::replay::Command),
-    #[command(subcommand)]
+    #[command(subcommand, args = Setting::global_flags(&[Setting::Records]))]
     Fleet(command::fleet::Command),
     #[command(subcommand)]
     Check(command::check::Command),
@@ -164,7 +164,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode, Fault> {
         Command::Run(command) => command.run(cli.json),
         Command::Replay(command) => command.run(cli.json),
         Command::Profile(command) => wait_for(command.run(&settings, cli.json)),
-        Command::Records(command) => command.run(&settings, cli.json),
+        Command::Records(command) => wait_for(command.run(&settings, cli.json)),
         Command::Trace(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Explain(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),

@@ -27,8 +27,8 @@ const MAX_LINKS: usize = 256;
 /// Operators that may order
 #[derive(Args, Clone, Debug, Default)]
 pub struct Operators {
-    /// Operator that may order, as [NAME=]OID[@HOST:PORT][,namespace=N], with the address for
-    /// reports and the namespace of its stock (repeatable) [default: all operators of the PKI]
+    /// Operator that may order: [NAME=]OID[@HOST:PORT][,namespace=N]; reports go to the address
+    /// (repeatable) [default: all operators of the PKI]
     #[arg(long = "operator", value_name = "OID@HOST:PORT")]
     operators: Vec<OperatorArgument>,
 }
@@ -43,8 +43,7 @@ impl Operators {
 /// Addresses that peers may name
 #[derive(Args, Clone, Debug, Default)]
 pub struct AllowAddress {
-    /// Address in ES2+.ConfirmOrder (SM-DS) or ReplyTo that is called besides those of configured
-    /// peers, or `any` (repeatable)
+    /// Address that ConfirmOrder or ReplyTo may name besides those of peers, or `any` (repeatable)
     #[arg(long = "allow-address", value_name = "HOST:PORT")]
     addresses: Vec<AddressArgument>,
 }

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use crypto::Curve;
-use net::StoreKey;
+use net::{PostgresAddress, StoreKey};
 use serde::Deserialize;
 use world::Fault;
 use zeroize::Zeroizing;
@@ -43,6 +43,8 @@ pub struct Settings {
     pub network: String,
     /// Address of the SM-DP+'s admin API, if it is enabled.
     pub admin: Option<String>,
+    /// The database with the records of servers. Default: files in the data folder.
+    pub records: Option<PostgresAddress>,
     /// The key that encrypts the records of servers.
     pub records_key: RecordsKey,
     /// True if the SM-DP+ removes a package from its stock after its installation.
@@ -131,11 +133,13 @@ pub enum Setting {
     Network,
     /// `--admin`
     Admin,
+    /// `--records`
+    Records,
 }
 
 impl Setting {
     /// All settings with a flag.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Pki,
         Self::Seed,
         Self::SmDp,
@@ -145,6 +149,7 @@ impl Setting {
         Self::Card,
         Self::Network,
         Self::Admin,
+        Self::Records,
     ];
 
     /// Returns the flags of these settings.
@@ -203,6 +208,11 @@ impl Setting {
             Self::Card => flag("card", "HOST:PORT", "Address of the card served over TCP"),
             Self::Network => flag("network", "HOST:PORT", "Address of the networks"),
             Self::Admin => flag("admin", "HOST:PORT", "Address of the SM-DP+'s admin API, or `none`"),
+            Self::Records => {
+                let checked = |text: &str| text.parse::<PostgresAddress>().map(|_| text.to_owned());
+                let help = "PostgreSQL database of the records [default: files]";
+                flag("records", "URL", help).value_parser(checked)
+            }
         }
     }
 
@@ -219,6 +229,7 @@ impl Setting {
             Self::Card => "settings.card",
             Self::Network => "settings.network",
             Self::Admin => "settings.admin",
+            Self::Records => "settings.records",
         }
     }
 
@@ -233,7 +244,7 @@ impl Setting {
             Self::Admin => Some("127.0.0.1:8490"),
             // The default of --pki depends on the data folder, and a server has no further name by
             // default.
-            Self::Pki | Self::SmDpName | Self::SmDsName => None,
+            Self::Pki | Self::SmDpName | Self::SmDsName | Self::Records => None,
         }
     }
 
@@ -245,6 +256,9 @@ impl Setting {
 
 /// The environment variable with the key of the records itself. It has precedence over a file.
 const KEY_VARIABLE: &str = "LANDFALL_RECORDS_KEY";
+
+/// The environment variable with the password of the database. It has precedence over a file.
+const PASSWORD_VARIABLE: &str = "LANDFALL_RECORDS_PASSWORD";
 
 /// Settings of one source. Absent values are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -264,6 +278,8 @@ struct Layer {
     card: Option<String>,
     network: Option<String>,
     admin: Option<String>,
+    records: Option<String>,
+    records_password_file: Option<PathBuf>,
     records_key_file: Option<PathBuf>,
     remove_installed_packages: Option<bool>,
 }
@@ -284,6 +300,8 @@ impl Layer {
             card: self.card.or(below.card),
             network: self.network.or(below.network),
             admin: self.admin.or(below.admin),
+            records: self.records.or(below.records),
+            records_password_file: self.records_password_file.or(below.records_password_file),
             records_key_file: self.records_key_file.or(below.records_key_file),
             remove_installed_packages: self.remove_installed_packages.or(below.remove_installed_packages),
         }
@@ -319,6 +337,8 @@ impl Layer {
             card: value(&commands, Setting::Card),
             network: value(&commands, Setting::Network),
             admin: value(&commands, Setting::Admin),
+            records: value(&commands, Setting::Records),
+            records_password_file: None,
             records_key_file: None,
             remove_installed_packages: None,
         }
@@ -356,6 +376,8 @@ impl Layer {
             card: variable("LANDFALL_CARD"),
             network: variable("LANDFALL_NETWORK"),
             admin: variable("LANDFALL_ADMIN"),
+            records: variable("LANDFALL_RECORDS"),
+            records_password_file: variable("LANDFALL_RECORDS_PASSWORD_FILE").map(PathBuf::from),
             records_key_file: variable("LANDFALL_RECORDS_KEY_FILE").map(PathBuf::from),
             remove_installed_packages: remove_installed_packages.transpose()?,
         })
@@ -413,7 +435,8 @@ impl Settings {
         };
         let chosen = flags.over(environment).over(file);
         let data_dir = chosen.data_dir.clone().unwrap_or_else(default_dir);
-        let mut settings = Self::of(chosen, data_dir);
+        let records = database(&chosen, variable(PASSWORD_VARIABLE).map(Zeroizing::new))?;
+        let mut settings = Self { records, ..Self::of(chosen, data_dir) };
         if let Some(key) = variable(KEY_VARIABLE).map(Zeroizing::new) {
             settings.records_key = RecordsKey::Key(StoreKey::parse(&key, KEY_VARIABLE)?);
         }
@@ -443,6 +466,7 @@ impl Settings {
             card: Setting::Card.or_default(chosen.card),
             network: Setting::Network.or_default(chosen.network),
             admin: Some(Setting::Admin.or_default(chosen.admin)).filter(|admin| admin != "none"),
+            records: None,
             records_key: chosen.records_key_file.map_or(RecordsKey::None, RecordsKey::File),
             remove_installed_packages: chosen.remove_installed_packages.unwrap_or(false),
         }
@@ -459,6 +483,34 @@ fn listeners(address: String, flags: Option<Vec<String>>) -> (ListenAddress, Vec
     }
     let first = all.remove(0);
     (first, all)
+}
+
+/// Returns the address of the database, with the password of the environment or of the file.
+fn database(chosen: &Layer, password: Option<Zeroizing<String>>) -> Result<Option<PostgresAddress>, Fault> {
+    let Some(text) = &chosen.records else { return Ok(None) };
+    let address: PostgresAddress = text.parse().map_err(|why: String| {
+        // The text is not shown, because it may contain a password.
+        Fault::usage(
+            "cannot use the address of the records",
+            why,
+            "correct --records, LANDFALL_RECORDS or records",
+        )
+    })?;
+    let password = match (password, &chosen.records_password_file) {
+        (Some(password), _) => Some(password),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
+                let what = format!("cannot read the password of the database in {}", path.display());
+                Fault::usage_caused_by(error, what, "correct records-password-file")
+            })?;
+            Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+        }
+        (None, None) => None,
+    };
+    Ok(Some(match password {
+        Some(password) => address.with_password(&password),
+        None => address,
+    }))
 }
 
 fn default_data_dir(variable: impl Fn(&str) -> Option<String>) -> PathBuf {

@@ -1,7 +1,7 @@
 //! Sets a `cfg` for each prerequisite of the tests that is present.
 
-use prerequisites::Prerequisite::{Openssl, Sgp26, Smsc, Strace, Unprivileged};
+use prerequisites::Prerequisite::{Openssl, Postgres, Sgp26, Smsc, Strace, Unprivileged};
 
 fn main() -> Result<(), String> {
-    prerequisites::declare(&[Openssl, Sgp26, Smsc, Strace, Unprivileged])
+    prerequisites::declare(&[Openssl, Postgres, Sgp26, Smsc, Strace, Unprivileged])
 }

@@ -80,7 +80,7 @@ pub enum Command {
 /// Options of the eIM server
 #[derive(Args, Debug)]
 #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed, Setting::SmDp, Setting::SmDpName]))]
-#[command(args = Setting::flags(&[Setting::SmDs, Setting::SmDsName]))]
+#[command(args = Setting::flags(&[Setting::SmDs, Setting::SmDsName, Setting::Records]))]
 pub struct Serve {
     /// Identifier of the eIM; its keys and records depend on it
     #[arg(long, default_value = "eim.landfall.example")]
@@ -314,7 +314,7 @@ impl Serve {
             address: address.clone(),
             names: &names,
             rsp_servers: self.allow_address.allowed(),
-            records: Arc::new(parties::open_records(settings, records, STORED_FORM)?),
+            records: parties::open_records(settings, &records, STORED_FORM)?,
         };
         let events = Arc::new(Lines::new(world.now(), json));
         let running = parties::start_eim(setup, settings, &pki, &world, events, &active_faults)?;

@@ -8,7 +8,9 @@ use std::{
 };
 
 use clap::Subcommand;
-use net::{Damage, DamagedPart, FileMemory, SqliteRecords, StoreKey};
+use net::{
+    Damage, DamagedPart, FileMemory, PostgresAddress, PostgresRecords, RecordsCheck, SqliteRecords, StoreKey,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 use world::Fault;
@@ -17,7 +19,7 @@ use crate::{
     exit_status::ExitStatus,
     json_schema::{CommandOutput, document},
     output::{Table, print, print_json},
-    settings::Settings,
+    settings::{Setting, Settings},
 };
 
 /// Maximum number of damaged parts that are listed for each file.
@@ -31,8 +33,10 @@ pub enum Command {
     /// Check records and memories for damage and lost commits, without changing them
     ///
     /// A server can run at the same time. The exit status is 6 if there is damage.
+    #[command(args = Setting::flags(&[Setting::Records]))]
     Check {
-        /// Database, memory, or folder of them [default: the data folder]
+        /// File, or folder of files [default: the PostgreSQL database of the settings, or the data
+        /// folder]
         paths: Vec<PathBuf>,
     },
     /// Accept the last commit in the file, although later commits were lost
@@ -54,6 +58,7 @@ pub enum Command {
 /// A checked file.
 #[derive(JsonSchema, Serialize)]
 struct CheckedFile {
+    /// The file, or the address of a PostgreSQL database with the name of the records.
     file: PathBuf,
     kind: FileKind,
     /// The party that the records belong to.
@@ -73,6 +78,8 @@ struct CheckedFile {
 enum FileKind {
     /// The database of a server.
     Records,
+    /// The records of a server in a PostgreSQL database.
+    Postgres,
     /// The memory of a card, a device or a network.
     Memory,
 }
@@ -109,16 +116,22 @@ impl Command {
     ///
     /// # Errors
     /// A file cannot be read, is in use, or has damage that the command does not accept.
-    pub fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         let key = settings.records_key.read()?;
         let changed = match self {
             Self::Check { paths } => {
-                let paths = if paths.is_empty() { vec![settings.data_dir.clone()] } else { paths };
-                return check(&paths, key.as_ref(), json);
+                let checked = match &settings.records {
+                    Some(address) if paths.is_empty() => check_database(address).await?,
+                    _ if paths.is_empty() => {
+                        check_files(std::slice::from_ref(&settings.data_dir), key.as_ref())?
+                    }
+                    _ => check_files(&paths, key.as_ref())?,
+                };
+                return report(&checked, json);
             }
             Self::Accept { file } => {
                 let last = match kind_of(&file)? {
-                    FileKind::Records => SqliteRecords::accept(&file, key.as_ref())?,
+                    FileKind::Records | FileKind::Postgres => SqliteRecords::accept(&file, key.as_ref())?,
                     FileKind::Memory => FileMemory::accept(&file)?,
                 };
                 Changed { file, last_commit: Some(last) }
@@ -146,7 +159,18 @@ impl Command {
     }
 }
 
-fn check(paths: &[PathBuf], key: Option<&StoreKey>, json: bool) -> Result<ExitCode, Fault> {
+/// Checks all records of a database.
+async fn check_database(address: &PostgresAddress) -> Result<Vec<CheckedFile>, Fault> {
+    let mut checked = Vec::new();
+    for name in PostgresRecords::names(address).await? {
+        let report = PostgresRecords::check(address, &name, MAX_DAMAGES).await?;
+        let file = PathBuf::from(format!("{address} ({name})"));
+        checked.push(CheckedFile { file, kind: FileKind::Postgres, ..CheckedFile::of_report(report) });
+    }
+    Ok(checked)
+}
+
+fn check_files(paths: &[PathBuf], key: Option<&StoreKey>) -> Result<Vec<CheckedFile>, Fault> {
     let mut files = BTreeSet::new();
     for path in paths {
         if path.is_dir() {
@@ -156,13 +180,15 @@ fn check(paths: &[PathBuf], key: Option<&StoreKey>, json: bool) -> Result<ExitCo
             files.insert(path.clone());
         }
     }
-    let checked =
-        files.into_iter().map(|file| CheckedFile::of(file, key)).collect::<Result<Vec<_>, Fault>>()?;
+    files.into_iter().map(|file| CheckedFile::of(file, key)).collect()
+}
+
+fn report(checked: &[CheckedFile], json: bool) -> Result<ExitCode, Fault> {
     let damaged = checked.iter().filter(|file| !file.damage.is_empty()).count();
     if json {
         print_json(&checked)?;
     } else {
-        print(&in_words(&checked))?;
+        print(&in_words(checked))?;
     }
     Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitStatus::Expectation.into() })
 }
@@ -202,17 +228,29 @@ impl CheckedFile {
                 }
                 Err(fault) => checked.damage.push(unchecked(fault)),
             },
-            FileKind::Records => match SqliteRecords::check(&checked.file, key, MAX_DAMAGES) {
-                Ok(records) => {
-                    checked.party = records.party;
-                    checked.last_commit = records.last_commit;
-                    checked.entries = records.records;
-                    checked.damage = records.damage.into_iter().map(FoundDamage::from).collect();
+            FileKind::Records | FileKind::Postgres => {
+                match SqliteRecords::check(&checked.file, key, MAX_DAMAGES) {
+                    Ok(report) => {
+                        let Self { file, kind, .. } = checked;
+                        checked = Self { file, kind, ..Self::of_report(report) };
+                    }
+                    Err(fault) => checked.damage.push(unchecked(fault)),
                 }
-                Err(fault) => checked.damage.push(unchecked(fault)),
-            },
+            }
         }
         Ok(checked)
+    }
+
+    /// Returns the result of a check, without the name of the file.
+    fn of_report(report: RecordsCheck) -> Self {
+        Self {
+            file: PathBuf::new(),
+            kind: FileKind::Records,
+            party: report.party,
+            last_commit: report.last_commit,
+            entries: report.records,
+            damage: report.damage.into_iter().map(FoundDamage::from).collect(),
+        }
     }
 }
 

@@ -43,12 +43,13 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Add a profile package to the stock, or a template for any number of profiles
     #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed, Setting::SmDp, Setting::SmDpName]))]
+    #[command(args = Setting::flags(&[Setting::Records]))]
     Add(stock::Add),
     /// Order a profile at a running server (admin API), and print the order with its subscriber
     #[command(args = Setting::flags(&[Setting::Admin]))]
     Order(order::Order),
     /// List profiles and their orders, or the entries of a running server (admin API)
-    #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed, Setting::Admin]))]
+    #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed, Setting::Admin, Setting::Records]))]
     List {
         /// A list of the admin API, printed as JSON: stock, orders, sessions, notifications, events,
         /// operators or outbox
@@ -76,6 +77,7 @@ pub enum Command {
     Setting::Admin.listen_as("listen-admin", "Listening address of the admin API, or `none`"),
 ])]
 #[command(args = Setting::flags(&[Setting::SmDpName, Setting::SmDs, Setting::SmDsName, Setting::Pki, Setting::Seed]))]
+#[command(args = Setting::flags(&[Setting::Records]))]
 pub struct Serve {
     /// Profile package to add to the stock at start, if missing (repeatable)
     #[arg(long = "profile", value_name = "FILE")]

@@ -20,7 +20,7 @@ use crate::{
 pub enum Command {
     /// Serve LPAs (ES11) and SM-DP+s (ES12)
     #[command(arg = Setting::SmDs.listen_with_tls())]
-    #[command(args = Setting::flags(&[Setting::SmDsName, Setting::Pki, Setting::Seed]))]
+    #[command(args = Setting::flags(&[Setting::SmDsName, Setting::Pki, Setting::Seed, Setting::Records]))]
     Serve {
         /// Faults to inject
         #[command(flatten)]
@@ -30,7 +30,7 @@ pub enum Command {
         ready: ReadyOptions,
     },
     /// List the registered events
-    #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed]))]
+    #[command(args = Setting::flags(&[Setting::Pki, Setting::Seed, Setting::Records]))]
     List,
 }
 

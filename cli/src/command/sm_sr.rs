@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use net::{SqliteRecords, smpp::EsmeSettings};
+use net::smpp::EsmeSettings;
 use rsp::{
     ids::{Eid, Iccid, Oid, SmdpAddress},
     sgp02::eis::Eis,
@@ -20,7 +20,7 @@ use sm_sr::{
     es5::Es5Config,
     records::{AUDIT, CARDS, Card, OPERATIONS, PEERS, STORED_FORM},
 };
-use world::{Fault, FaultKind, PhoneNumber, Tx};
+use world::{Fault, FaultKind, PhoneNumber, Records, Tx};
 
 use super::smsc;
 use crate::{
@@ -40,6 +40,7 @@ use crate::{
 
 /// SM-SR of M2M devices: server and records
 #[derive(Debug, Args)]
+#[command(args = Setting::global_flags(&[Setting::Records]))]
 pub struct Command {
     /// Name of the SM-SR; its OID, certificates and records depend on it
     #[arg(long, global = true, default_value = "Landfall SM-SR")]
@@ -83,8 +84,7 @@ struct Serve {
     /// Address of these sessions announced to cards [default: the listening address]
     #[arg(long, value_name = "IP:PORT")]
     announce_cards: Option<SocketAddr>,
-    /// Time limit for a card's first response to a short message, in seconds; opening a session
-    /// may take twice, and running a script four times as long
+    /// Time limit for a card's first response to a short message, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     answer_within: u64,
     /// Number to which cards send short messages
@@ -258,10 +258,7 @@ impl Serve {
                 .as_ref()
                 .map(|smsc| smsc.settings(self.smsc_password_file.as_deref()))
                 .transpose()?,
-            records: active_faults.records(
-                "sm-sr",
-                Arc::new(parties::open_records(settings, records.to_owned(), STORED_FORM)?),
-            ),
+            records: active_faults.records("sm-sr", parties::open_records(settings, records, STORED_FORM)?),
             world: &world,
             events: Arc::new(Lines::new(world.now(), json)),
             client: net::Client::default(),
@@ -343,16 +340,16 @@ impl SmppAccount {
 }
 
 /// Opens the records of an SM-SR.
-fn open(settings: &Settings, records: &std::path::Path) -> Result<SqliteRecords, Fault> {
-    if !records.exists() {
-        return Err(Fault::new(
+fn open(settings: &Settings, records: &std::path::Path) -> Result<Arc<dyn Records>, Fault> {
+    parties::open_existing_records(settings, records, STORED_FORM).map_err(|fault| match fault.kind {
+        FaultKind::NotFound => Fault::new(
             format!("there are no records in {}", records.display()),
-            "no SM-SR of this name has run in this data folder",
-            "correct --name or --data-dir, or start the SM-SR with `landfall sm-sr serve`",
+            "no SM-SR of this name has run with this data folder or database",
+            "correct --name, --data-dir or --records, or start the SM-SR with `landfall sm-sr serve`",
         )
-        .of_kind(FaultKind::NotFound));
-    }
-    parties::open_records(settings, records.to_owned(), STORED_FORM)
+        .of_kind(FaultKind::NotFound),
+        _ => fault,
+    })
 }
 
 async fn list(settings: &Settings, records: &std::path::Path, json: bool) -> Result<(), Fault> {

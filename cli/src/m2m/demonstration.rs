@@ -139,11 +139,11 @@ impl Demonstration {
                     password: Secret::new("landfall".to_owned()),
                     system_type: String::new(),
                 }),
-                records: Arc::new(parties::open_records(
+                records: parties::open_records(
                     settings,
-                    folder.join(format!("sm-sr-{number}.sqlite")),
+                    &folder.join(format!("sm-sr-{number}.sqlite")),
                     ::sm_sr::records::STORED_FORM,
-                )?),
+                )?,
                 world: &world,
                 events: observer.of(name),
                 client: Client::default(),

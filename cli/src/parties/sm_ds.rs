@@ -26,7 +26,7 @@ pub fn sm_ds(settings: &Settings, pki: &Pki, world: &World, events: Arc<dyn Even
 
 fn sm_ds_records(settings: &Settings) -> Result<Arc<dyn Records>, Fault> {
     let path = settings.data_dir.join("sm-ds.sqlite");
-    Ok(Arc::new(super::open_records(settings, path, sm_ds::records::STORED_FORM)?))
+    super::open_records(settings, &path, sm_ds::records::STORED_FORM)
 }
 
 /// Opens the SM-DS of the settings on these records, without listening.

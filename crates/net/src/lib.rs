@@ -1,5 +1,5 @@
 //! Implementations of the traits of `world` over the operating system: sockets, TLS, clock,
-//! randomness, SQLite, files.
+//! randomness, SQLite, PostgreSQL, files.
 //!
 //! Each module implements a trait of `world` or turns a socket into one of its interfaces. The
 //! crate has no knowledge of protocols above TLS, HTTP, CoAP and SMPP: other crates interpret the octets.
@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`os`] | clock, randomness and limits of the operating system |
 //! | [`sqlite`] | durable records in an SQLite file |
+//! | [`postgres`] | durable records in a PostgreSQL database |
 //! | [`file_memory`] | non-volatile memory of a card in a file |
 //! | [`tls`] | TLS for servers and clients, with certificates checked against the clock of the party |
 //! | [`dtls`] | CoAP over DTLS: a server that calls a link, and a client that is a link |
@@ -28,6 +29,7 @@ pub mod http;
 mod integrity;
 mod openssl_context;
 pub mod os;
+pub mod postgres;
 pub mod psk;
 pub mod smpp;
 pub mod sqlite;
@@ -40,6 +42,7 @@ pub use file_memory::{FileMemory, MemoryCheck};
 pub use http::{Client, listen, serve};
 pub use integrity::{Damage, DamagedPart, RecordsCheck};
 pub use os::{OsClock, OsRandom, create_private_folder, raise_open_files};
+pub use postgres::{PostgresAddress, PostgresRecords};
 pub use psk::{PskKeys, PskServer, serve_psk};
 pub use sqlite::{SqliteRecords, StoreKey};
 pub use stream::TcpDial;

@@ -13,6 +13,8 @@
 //! `LANDFALL_REQUIRE=openssl,ts48`, the build fails if one of the two is missing. CI sets this
 //! variable.
 
+pub mod postgres;
+
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +33,9 @@ pub enum Prerequisite {
     Openssl,
     /// osmo-auc-gen, an independent implementation of Milenage (Debian: libosmocore-utils).
     OsmoAucGen,
+    /// The server of PostgreSQL 13 or later, in the PATH or in `/usr/lib/postgresql` (Debian:
+    /// postgresql).
+    Postgres,
     /// A checkout of pySim, in the folder that `LANDFALL_PYSIM` names.
     Pysim,
     /// Python 3.11 or later, with its standard library.
@@ -61,6 +66,7 @@ enum Source {
     Variable(&'static str),
     SharedData(&'static str),
     FilePermissions,
+    PostgresPrograms,
 }
 
 impl Prerequisite {
@@ -73,6 +79,7 @@ impl Prerequisite {
             Self::ModemManager => "modem-manager",
             Self::Openssl => "openssl",
             Self::OsmoAucGen => "osmo-auc-gen",
+            Self::Postgres => "postgres",
             Self::Pysim => "pysim",
             Self::Python3 => "python3",
             Self::Sgp26 => "sgp26",
@@ -93,6 +100,7 @@ impl Prerequisite {
             Self::ModemManager => Source::Programs(&["ModemManager", "mmcli", "dbus-daemon", "dbus-send"]),
             Self::Openssl => Source::Program("openssl"),
             Self::OsmoAucGen => Source::Program("osmo-auc-gen"),
+            Self::Postgres => Source::PostgresPrograms,
             Self::Pysim => Source::Variable("LANDFALL_PYSIM"),
             Self::Python3 => Source::Program("python3"),
             Self::Sgp26 => Source::SharedData("sgp26"),
@@ -140,6 +148,13 @@ fn is_present(source: &Source) -> bool {
                 println!("cargo::rerun-if-changed={}", watched.display());
             }
             found.is_some()
+        }
+        Source::PostgresPrograms => {
+            let folder = postgres::programs();
+            let watched = folder.as_deref().unwrap_or(Path::new(postgres::DEBIAN));
+            println!("cargo::rerun-if-env-changed=PATH");
+            println!("cargo::rerun-if-changed={}", watched.display());
+            folder.is_some()
         }
         Source::Programs(programs) => programs.iter().all(|program| is_present(&Source::Program(program))),
         // The PATH is searched even if the variable is set, so that the build script runs again

@@ -120,15 +120,16 @@ impl StoredForm {
         let Self { party: own, version: known } = self;
         if party != own {
             let why = format!("they are the records of the {party}, and this is the {own}");
-            return Err(Fault::new(what, why, "choose another file, or another folder with --data-dir"));
+            let next = "choose another file or database, or another folder with --data-dir";
+            return Err(Fault::usage(what, why, next));
         }
         let next = match version.cmp(&known) {
             Ordering::Equal => return Ok(()),
-            Ordering::Greater => "use the newer program that wrote them, or another folder with --data-dir",
-            Ordering::Less => "use the older program that wrote them, or another folder with --data-dir",
+            Ordering::Greater => "use the newer program that wrote them, or another folder or database",
+            Ordering::Less => "use the older program that wrote them, or another folder or database",
         };
         let why = format!("their stored form has version {version}, and this {own} reads version {known}");
-        Err(Fault::new(what, why, next))
+        Err(Fault::usage(what, why, next))
     }
 }
 

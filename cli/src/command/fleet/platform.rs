@@ -6,11 +6,10 @@ use certs::ServerName;
 use clap::Args;
 use fleet::{Config, EimAgent, EimAgentConfig, Es2Plus, Platform, Setup, Supplier};
 use hmac::{Hmac, KeyInit, Mac};
-use net::SqliteRecords;
 use rsp::ids::{Eid, Plmn, SmdpAddress};
 use sha2::Sha256;
 use tokio::sync::Notify;
-use world::{Clock, Collection, Fault, FaultKind, ManualClock, NullEvents, World, transact};
+use world::{Clock, Collection, Fault, FaultKind, ManualClock, NullEvents, Records, World, transact};
 
 use super::query::{self, LoadedQuery, QueryArguments};
 use crate::command::localize;
@@ -220,7 +219,7 @@ pub(super) async fn token(settings: &Settings, eid: Eid) -> Result<String, Fault
     Ok(hex::encode(mac(&secret, eid).finalize().into_bytes()))
 }
 
-async fn secret(records: &SqliteRecords, world: &World) -> Result<String, Fault> {
+async fn secret(records: &dyn Records, world: &World) -> Result<String, Fault> {
     let drawn = hex::encode(world.random::<32>());
     transact(records, |tx| {
         let drawn = drawn.clone();

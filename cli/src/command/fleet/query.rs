@@ -1,14 +1,13 @@
 //! Arguments shared by all queries about a fleet: time, rules, strategy, owner file, and a filter
 //! of the devices.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use fleet::{Conditions, Fleet, Name, Owner, Selection, State, format_list};
 use localize::{Country, DataError, RuleBook, Strategy};
-use net::SqliteRecords;
 use rsp::time::Timestamp;
-use world::{Clock, Fault, FaultKind};
+use world::{Clock, Fault, FaultKind, Records};
 
 use crate::{files::read_text, output::remark, parties, settings::Settings};
 
@@ -165,20 +164,23 @@ pub(super) fn invalid_file(error: DataError, file: &dyn std::fmt::Display) -> Fa
 ///
 /// # Errors
 /// The database cannot be opened.
-pub(super) fn open(settings: &Settings) -> Result<SqliteRecords, Fault> {
-    parties::open_records(settings, settings.data_dir.join("fleet.sqlite"), fleet::STORED_FORM)
+pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Records>, Fault> {
+    parties::open_records(settings, &settings.data_dir.join("fleet.sqlite"), fleet::STORED_FORM)
 }
 
 /// Opens the records of an existing fleet.
 ///
 /// # Errors
 /// There is no database, or it cannot be opened.
-pub(super) fn existing(settings: &Settings) -> Result<SqliteRecords, Fault> {
+pub(super) fn existing(settings: &Settings) -> Result<Arc<dyn Records>, Fault> {
     let file = settings.data_dir.join("fleet.sqlite");
-    match file.exists() {
-        true => parties::open_records(settings, file, fleet::STORED_FORM),
-        false => Err(no_fleet(format!("there is no {}", file.display()))),
-    }
+    parties::open_existing_records(settings, &file, fleet::STORED_FORM).map_err(|fault| match fault.kind {
+        FaultKind::NotFound if settings.records.is_none() => {
+            no_fleet(format!("there is no {}", file.display()))
+        }
+        FaultKind::NotFound => no_fleet(fault.why),
+        _ => fault,
+    })
 }
 
 /// Reads the fleet from its records.
