@@ -5,12 +5,12 @@
 //! package twice, the orders of the eIM, the records of the SM-DP+ and the card agree, no result,
 //! notification or session is left, and the eIM can still manage the card.
 //!
-//! Each journey has each fault at each of its steps. Some faults cannot happen in it:
+//! Each journey has each fault at each of its steps. These faults cannot happen:
 //! - Over HTTPS there are no CoAP messages.
 //! - A reply over CoAP is no redirect, has no content type, and does not arrive octet by octet.
 //! - The links are inside the process and have no certificates of servers (`tls/...`). The journeys
-//!   use no short messages (`radio/sms-...`), and packets (`radio/no-data`) are simulated only in
-//!   scenarios.
+//!   use no short messages (`radio/sms-...`) and no servers of SGP.02, and packets (`radio/no-data`)
+//!   are simulated only in scenarios.
 //!
 //! matrix/iot_direct.txt, iot_indirect.txt and iot_coap.txt have the outcome of each case. Without
 //! `LANDFALL_MATRIX=all`, a sample runs.
