@@ -199,9 +199,13 @@ async fn package_result(
     if is_earlier(&order, result) {
         return Ok(acknowledged);
     }
-    if let EuiccPackageResult::EuiccPackageErrorUnsigned(_) = &**result {
-        // The eUICC has another token or another key than the eIM believes.
-        device.is_data_wanted = true;
+    if let EuiccPackageResult::EuiccPackageErrorUnsigned(error) = &**result {
+        match error.association_token {
+            // req: SGP.32-2.11.2.1-Token
+            Some(other) if Some(other) != token => device.association.token = Some(other),
+            // The eUICC has another key than the eIM believes, or does not know the eIM.
+            _ => device.is_data_wanted = true,
+        }
     }
     if is_empty(result) {
         context.report(FindingKind::ResultEmpty, "euiccResult is empty");

@@ -11,7 +11,7 @@ mod iot_journey;
 use std::time::Duration;
 
 use faults::catalogue::{self, Entry};
-use faults::{FalseIotStatement, FalseStatement, FaultId};
+use faults::{FalseStatement, FaultId};
 use iot_journey::{Journey, Prepared};
 use tokio::time::sleep;
 use world::Outcome;
@@ -52,9 +52,7 @@ fn try_fault(entry: &Entry, function: &str, prepared: &Prepared) -> Result<(), S
             return Err(format!("{}; {said}", wrong.join("; ")));
         }
         iot.faults.clear();
-        // After a false association token, the first package is refused.
-        let is_of_token = entry.id == FaultId::Tamper(FalseStatement::Iot(FalseIotStatement::DataToken));
-        prepared.can_still_be_managed(&mut iot, &executed, is_of_token).await
+        prepared.can_still_be_managed(&mut iot, &executed, false).await
     })
 }
 

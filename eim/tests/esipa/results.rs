@@ -341,8 +341,9 @@ async fn an_ipa_that_cannot_return_a_lost_result_gets_its_next_order() {
     assert_eq!(testbed.outcome(&next).await, Outcome::EuiccPackage(result.to_der().into()));
 }
 
+// req: SGP.32-2.11.2.1-Token
 #[tokio::test]
-async fn a_wrong_token_is_learnt_from_the_device() {
+async fn a_wrong_token_is_corrected_by_the_refusal_of_the_next_package() {
     let testbed = Testbed::new();
     let mut card = testbed.registered().await;
     let ipa = testbed.ipa(Binding::Asn1);
@@ -353,14 +354,37 @@ async fn a_wrong_token_is_learnt_from_the_device() {
     assert_eq!(ipa.provide_result(card.eid, error).await, acknowledged(&[]));
     assert!(testbed.state(&id).await.is_ended());
     let next = testbed.enable(&card).await;
-    let GetEimPackageResponse::IpaEuiccDataRequest(request) = ipa.poll(card.eid).await else {
-        panic!("the token is not requested")
-    };
-    let data = EimPackageResult::IpaEuiccDataResponse(Box::new(card.data(&request, &[])));
-    ipa.provide(card.eid, data).await;
     let result = card.execute(&*ipa.package(card.eid).await);
     assert_eq!(ipa.provide_result(card.eid, result).await, acknowledged(&[1]));
     assert!(matches!(testbed.outcome(&next).await, Outcome::EuiccPackage(_)));
+}
+
+#[tokio::test]
+async fn a_refusal_without_another_token_leads_to_a_request_for_data() {
+    for token in [None, Some(1)] {
+        let testbed = Testbed::new();
+        let mut card = testbed.registered().await;
+        assert_eq!(card.token, Some(1));
+        let ipa = testbed.ipa(Binding::Asn1);
+        testbed.enable(&card).await;
+        card.token = Some(7);
+        let EuiccPackageResult::EuiccPackageErrorUnsigned(mut error) =
+            card.execute(&*ipa.package(card.eid).await)
+        else {
+            panic!("the package is not refused")
+        };
+        error.association_token = token;
+        ipa.provide_result(card.eid, EuiccPackageResult::EuiccPackageErrorUnsigned(error)).await;
+        let next = testbed.enable(&card).await;
+        let GetEimPackageResponse::IpaEuiccDataRequest(request) = ipa.poll(card.eid).await else {
+            panic!("the data are not requested")
+        };
+        let data = EimPackageResult::IpaEuiccDataResponse(Box::new(card.data(&request, &[])));
+        ipa.provide(card.eid, data).await;
+        let result = card.execute(&*ipa.package(card.eid).await);
+        assert_eq!(ipa.provide_result(card.eid, result).await, acknowledged(&[1]));
+        assert!(matches!(testbed.outcome(&next).await, Outcome::EuiccPackage(_)));
+    }
 }
 
 #[tokio::test]

@@ -54,16 +54,6 @@ pub(crate) enum Journey {
     Coap,
 }
 
-impl Journey {
-    /// True if the faults of this call are tested. The journeys differ in the calls of the download and
-    /// after it.
-    pub(crate) fn is_tested(self, function: &str, nth: u32) -> bool {
-        let is_of_package =
-            ["GetEimPackage", "ProvideEimPackageResult"].iter().any(|it| function.ends_with(it));
-        self != Self::Indirect || !is_of_package || (2..=3).contains(&nth)
-    }
-}
-
 /// A device whose eIM has the orders of the journey.
 pub(crate) struct Prepared {
     setup: IotSetup,
