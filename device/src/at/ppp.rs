@@ -426,6 +426,22 @@ mod tests {
         for malformed in [&[1, 1, 0, 200][..], &[1], &[1, 1, 0, 2], &[1, 1, 0, 7, 1, 9, 0]] {
             assert!(link.receive(&frame(LCP, malformed)).is_empty(), "{malformed:?}");
         }
+        for answer in [
+            CONFIGURE_ACK,
+            CONFIGURE_NAK,
+            CONFIGURE_REJECT,
+            TERMINATE_ACK,
+            CODE_REJECT,
+            PROTOCOL_REJECT,
+            ECHO_REPLY,
+            DISCARD_REQUEST,
+        ] {
+            assert!(link.receive(&request(LCP, answer, 99, &[0; 4])).is_empty(), "{answer}");
+        }
+        assert_eq!(
+            packets(&link.receive(&request(IPCP, TERMINATE_REQUEST, 3, &[]))),
+            [(IPCP, vec![TERMINATE_ACK, 3, 0, 4])]
+        );
         assert!(!link.is_terminated());
         assert_eq!(
             packets(&link.receive(&request(LCP, TERMINATE_REQUEST, 4, &[])))[0].1[..2],

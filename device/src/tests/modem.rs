@@ -355,6 +355,12 @@ async fn a_missing_or_wrong_pin_and_an_empty_card_are_reported() {
     assert!(modem.register().await.is_ok());
 
     let mut card = FakeUsim::new(IMSI);
+    card.pin = Some((vec![], false));
+    let mut modem = testbed.modem(card, &["001-01"]);
+    modem.set_pin(Some("1234".into()));
+    assert!(modem.register().await.unwrap_err().to_string().contains("6983"), "the PIN is blocked");
+
+    let mut card = FakeUsim::new(IMSI);
     card.has_usim = false;
     let not = testbed.modem(card, &["001-01"]).register().await.unwrap_err();
     assert!(matches!(not.why, NoService::Card(_)), "{not}");

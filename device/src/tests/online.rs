@@ -343,9 +343,15 @@ async fn a_channel_transfers_data_in_both_directions() {
     stream.write_all(&sent).await.unwrap();
     let envelope = testbed.next_envelope().await;
     assert_eq!(envelope, Envelope::EventDownload(EventDownload::DataAvailable { status, length: 255 }));
+    let receive = || Command::ReceiveData { channel: 1, length: 0xED };
+    let commands = sent.len().div_ceil(0xED);
+    for number in 1..=commands {
+        let number = u8::try_from(number).unwrap();
+        testbed.send_proactive(Proactive { number, command: receive() }.to_bytes());
+    }
     let mut received = Vec::new();
-    while received.len() < sent.len() {
-        let response = testbed.execute(Command::ReceiveData { channel: 1, length: 0xED }).await;
+    for _ in 1..=commands {
+        let Observed::Response(response) = testbed.next_observed().await else { panic!() };
         let Response::Received { data, left } = response.response else { panic!("{response:?}") };
         assert_eq!(left == 0, received.len() + data.len() == sent.len());
         received.extend(data);

@@ -186,6 +186,25 @@ async fn a_card_that_announces_data_and_sends_none_is_an_error() {
     assert!(error.contains("61xx repeatedly without data"), "{error}");
 }
 
+/// A card that announces more data in every answer.
+struct Endless;
+
+impl CardInterface for Endless {
+    async fn transmit(&mut self, _: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
+        Ok([&[0; 255][..], &[0x61, 0xFF]].concat())
+    }
+
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
+        Ok(Atr::default())
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_an_error() {
+    let error = Terminal::new(Endless).status().await.unwrap_err().to_string();
+    assert!(error.contains("more than 1048576 octets"), "{error}");
+}
+
 #[tokio::test]
 async fn a_memory_reset_sends_its_options_and_reports_the_result() {
     let (mut es10, _) = es10(&[

@@ -111,6 +111,20 @@ async fn an_enabled_profile_is_enabled_again_without_an_error() {
     assert_eq!(refused.code(), Some(EnableResult::ICCID_OR_AID_NOT_FOUND.0));
 }
 
+/// The traffic of the earlier changes is not counted again.
+#[tokio::test]
+async fn a_report_has_the_traffic_of_its_own_change() {
+    let mut testbed = Testbed::abroad().await;
+    let code = testbed.order(LOCAL, None).await;
+    let download = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
+    let back = testbed.device.switch_to(iccid(BOOTSTRAP), None).await;
+    assert!(back.card.to_card < download.card.to_card / 2, "{:?} {:?}", back.card, download.card);
+    // Both changes have two notifications of the same size.
+    let (sent, notifications) = (back.http.sent, back.http.requests);
+    assert_eq!(notifications, 2);
+    assert!(0 < sent && sent < download.http.sent / 2, "{:?} {:?}", back.http, download.http);
+}
+
 #[tokio::test]
 async fn a_memory_reset_deletes_the_profiles_once() {
     let mut testbed = Testbed::abroad().await;

@@ -1,4 +1,5 @@
-//! The power fails between the installation of a profile and the delivery of the result.
+//! The power fails, or the card does not answer, between the execution of a package and the delivery of
+//! the result.
 
 use tokio::sync::Notify;
 
@@ -55,4 +56,45 @@ fn the_result_of_an_installation_survives_a_loss_of_power_before_its_delivery() 
             assert!(iot.check_in().await.unwrap().visits[0].packages.is_empty());
         });
     }
+}
+
+// req: SGP.32-3.3.1-KeptResults
+#[test]
+fn an_installation_whose_result_was_not_stored_is_found_after_a_loss_of_power() {
+    simulate(async |simulation| {
+        let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
+        let code = iot.release(iot.local).await.unwrap();
+        let id = iot.order(0, download(code, false)).await.unwrap();
+        iot.events.take();
+        // The first write says that the download was started.
+        iot.faults.install("power/cut-before-write@device:ipa#2".parse().unwrap());
+        iot.check_in().await.unwrap_err();
+        assert!(iot.power.is_off() && iot.outcome(0, &id).await.unwrap().is_none());
+        iot.power_cycle().unwrap();
+        let report = iot.check_in().await.unwrap();
+        all_delivered(&report);
+        assert_eq!(report.visits[0].packages, []);
+        assert!(matches!(iot.outcome(0, &id).await.unwrap(), Some(Outcome::Download(_))));
+        let events = iot.events.all();
+        let loaded = events.iter().filter(|event| event.function == "LoadBoundProfilePackage");
+        assert_eq!(loaded.count(), 1, "the profile was installed twice");
+        assert_eq!(held(&mut iot).await.len(), 2);
+    });
+}
+
+/// The card executes a package, but its answer is lost. The reset takes the place of the REFRESH.
+#[test]
+fn a_profile_enabled_without_an_answer_of_the_card_is_used_at_the_next_check_in() {
+    simulate(async |simulation| {
+        let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
+        let code = iot.release(iot.local).await.unwrap();
+        iot.order(0, download(code, false)).await.unwrap();
+        let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
+        iot.faults.install("apdu/lose-response@ES10b.LoadEuiccPackage#1".parse().unwrap());
+        iot.check_in().await.unwrap_err();
+        let report = iot.check_in().await.unwrap();
+        all_delivered(&report);
+        assert_eq!(report.registered.unwrap().iccid, iot.local);
+        assert_eq!(results(&iot, 0, &moved).await, ["enable ok(0)"]);
+    });
 }

@@ -1,0 +1,71 @@
+//! Downloads through an eIM whose answers are damaged on their way.
+
+use rsp::sgp32::esipa::{
+    AuthenticateClientResponse, InitiateAuthenticationRequest, InitiateAuthenticationResponse,
+};
+
+use super::*;
+
+/// Damages the answer to a request.
+type Damage = fn(&[u8], &[u8]) -> Option<Vec<u8>>;
+
+/// Replaces the challenge of the request wherever the answer has it.
+fn other_challenge(request: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
+    let sent = InitiateAuthenticationRequest::from_der(request).ok()?;
+    let at = answer.windows(16).position(|octets| octets == sent.euicc_challenge)?;
+    let mut damaged = answer.to_vec();
+    damaged[at] ^= 1;
+    Some(damaged)
+}
+
+fn other_signature_of_the_server(_: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
+    let answer = InitiateAuthenticationResponse::from_der(answer).ok()?;
+    let InitiateAuthenticationResponse::Ok(mut ok) = answer else { return None };
+    ok.server_signature1[9] ^= 1;
+    Some(InitiateAuthenticationResponse::Ok(ok).to_der())
+}
+
+fn other_signature_of_the_offer(_: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
+    let answer = AuthenticateClientResponse::from_der(answer).ok()?;
+    let AuthenticateClientResponse::OkDp(mut ok) = answer else { return None };
+    ok.smdp_signature2[9] ^= 1;
+    Some(AuthenticateClientResponse::OkDp(ok).to_der())
+}
+
+// req: SGP.32-3.2.3.2-Echo
+#[test]
+fn a_damaged_answer_ends_a_download_through_the_eim() {
+    let signature = "the eUICC refused to prepare the download: invalid-signature";
+    let cases: [(Damage, &str); 3] = [
+        (other_challenge, "challenge other than"),
+        (other_signature_of_the_server, "the eUICC refused the server: invalid-signature"),
+        (other_signature_of_the_offer, signature),
+    ];
+    for (damage, expected) in cases {
+        simulate(async |simulation| {
+            let mut setup = setup();
+            setup.ipa.features = vec![ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION];
+            let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+            let real = iot.first_eim().unwrap().link();
+            let damaging = link_from(tower::service_fn(move |request: Request<Bytes>| {
+                let real = real.clone();
+                async move {
+                    let sent = request.body().clone();
+                    let mut response = world::send(&real, request).await?;
+                    if let Some(damaged) = damage(&sent, response.body()) {
+                        *response.body_mut() = damaged.into();
+                    }
+                    Ok(response)
+                }
+            }));
+            iot.substitute_first_eim(damaging).unwrap();
+            let code = iot.release(iot.local).await.unwrap();
+            let id = iot.order(0, download(code, false)).await.unwrap();
+            let report = iot.check_in().await.unwrap();
+            let why = &report.visits[0].packages[0].results[0];
+            assert!(why.contains(expected), "{why}");
+            assert!(matches!(iot.outcome(0, &id).await.unwrap(), Some(Outcome::Download(_))));
+            assert_eq!(held(&mut iot).await, [iot.bootstrap]);
+        });
+    }
+}
