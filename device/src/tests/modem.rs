@@ -10,12 +10,12 @@ use crypto::usim_test::UsimTest;
 use rsp::ids::{Plmn, SmdpAddress};
 use rsp::ota::sms::Address;
 use rsp::time::Timestamp;
-use world::{Fault, Link, ManualClock, MemoryEvents, RamMemory, SeededRandom, World, link_from};
+use world::{BoxFuture, Fault, Link, ManualClock, MemoryEvents, RamMemory, SeededRandom, World, link_from};
 
 use super::fake_usim::{FakeUsim, K, OPC};
 use crate::at::{AtModem, Identity};
 use crate::modem::{Modem, NoService, Service};
-use crate::{Device, EventSource, Lpa, LpaSettings, Slot};
+use crate::{Device, DeviceSettings, EventSource, Lpa, LpaSettings, Pause, Slot};
 use network::http::{NetworksService, RemoteNetworks};
 use network::{
     Absent, EmmCause, Keys, Network, Networks, Policy, RefusalRule, Roaming, Subscriber, SubscriberServer,
@@ -472,4 +472,29 @@ async fn a_device_with_an_lpa_searches_for_its_home_network() {
     assert_eq!(device.modem.registered().unwrap().plmn, partner);
     testbed.networks.set_coverage(home, true);
     assert_eq!(device.search_home(partner).await.unwrap().unwrap().plmn, home);
+}
+
+/// A pause in which a network accepts devices again.
+struct Relents(Arc<Networks>, Plmn);
+
+impl Pause for Relents {
+    fn before(&self, _: u32) -> BoxFuture<'_, ()> {
+        self.0.set_policy(self.1, Policy::default());
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test]
+async fn a_device_with_an_lpa_repeats_a_registration_after_a_temporary_refusal() {
+    let testbed = testbed();
+    for (registration_tries, is_accepted) in [(1, false), (2, true)] {
+        for code in ["262-42", "310-410"] {
+            testbed.networks.set_policy(plmn(code), Policy::refusing_everybody(EmmCause::CONGESTION));
+        }
+        let device = device_process(&testbed, &Slot::new(FakeUsim::new(IMSI)), &RamMemory::default());
+        let settings = DeviceSettings { registration_tries, ..DeviceSettings::default() };
+        let pause = Relents(Arc::clone(&testbed.networks), plmn("262-42"));
+        let mut device = device.with_settings(settings).with_pause(pause);
+        assert_eq!(device.register().await.is_ok(), is_accepted, "{registration_tries}");
+    }
 }

@@ -582,6 +582,23 @@ async fn a_temporary_refusal_is_followed_by_another_attempt() {
     assert_eq!(testbed.networks.place_of(IMSI.parse().unwrap()), Some(plmn("262-42")));
 }
 
+/// Events wait while the card is busy.
+#[tokio::test(start_paused = true)]
+async fn a_busy_card_gets_all_events_in_their_order() {
+    let mut testbed = testbed().await;
+    testbed.subscribe(&[Event::LOCATION_STATUS]).await;
+    testbed.answer_envelope(&[], 0x9300);
+    testbed.networks.set_coverage(plmn("001-01"), false);
+    let lost = testbed.next_envelope().await;
+    let none = EventDownload::LocationStatus { status: LocationStatus::None, location: None };
+    assert_eq!(lost, Envelope::EventDownload(none));
+    testbed.handle.set_visible(vec![plmn("262-42")]);
+    assert_eq!(testbed.next_envelope().await, lost);
+    let moved = testbed.next_envelope().await;
+    let Envelope::EventDownload(EventDownload::LocationStatus { status, .. }) = moved else { panic!() };
+    assert_eq!(status, LocationStatus::Normal);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reset_discards_the_toolkit_state_and_the_device_registers_again() {
     let mut testbed = testbed().await;

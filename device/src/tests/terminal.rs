@@ -94,6 +94,9 @@ async fn refusals_and_status_words_are_distinct_errors() {
     let lines: Vec<_> = events.all().iter().map(ToString::to_string).collect();
     assert!(lines[0].contains("LPA -> eUICC ES10c.DeleteProfile"), "{}", lines[0]);
     assert!(lines[0].contains("refused: profile-not-in-disabled-state(2)"), "{}", lines[0]);
+    // Each event has its own octets: DELETE and MANAGE CHANNEL, and two status words.
+    let second = &events.all()[1];
+    assert_eq!((second.bytes_sent, second.bytes_received), (20 + 4, 2 + 2));
 }
 
 #[tokio::test]

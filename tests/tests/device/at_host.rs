@@ -161,6 +161,12 @@ async fn the_loss_of_the_network_is_reported_and_another_network_searched() {
     port.expect("ATD*99***1#", &["CONNECT"]).await;
     testbed.networks.set_coverage(plmn("001-01"), false);
     assert_eq!(arrives(&mut port).await, ["NO CARRIER", "+CREG: 2", "+CREG: 5"]);
+    // Without any network, the modem searches periodically.
+    testbed.networks.set_coverage(plmn("262-42"), false);
+    assert_eq!(arrives(&mut port).await, ["+CREG: 2"]);
+    testbed.networks.set_coverage(plmn("001-01"), true);
+    port.0.search_again();
+    assert_eq!(port.unasked().await, ["+CREG: 1"]);
 }
 
 #[tokio::test]

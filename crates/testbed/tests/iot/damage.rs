@@ -32,14 +32,23 @@ fn other_signature_of_the_offer(_: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
     Some(AuthenticateClientResponse::OkDp(ok).to_der())
 }
 
+/// The metadata of the offer are not signed. The package determines what would be installed.
+fn other_metadata(_: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
+    let answer = AuthenticateClientResponse::from_der(answer).ok()?;
+    let AuthenticateClientResponse::OkDp(mut ok) = answer else { return None };
+    ok.profile_metadata.as_mut()?.profile_name = "Another profile".to_owned();
+    Some(AuthenticateClientResponse::OkDp(ok).to_der())
+}
+
 // req: SGP.32-3.2.3.2-Echo
 #[test]
 fn a_damaged_answer_ends_a_download_through_the_eim() {
     let signature = "the eUICC refused to prepare the download: invalid-signature";
-    let cases: [(Damage, &str); 3] = [
+    let cases: [(Damage, &str); 4] = [
         (other_challenge, "challenge other than"),
         (other_signature_of_the_server, "the eUICC refused the server: invalid-signature"),
         (other_signature_of_the_offer, signature),
+        (other_metadata, "the download was cancelled (metadata-mismatch(4))"),
     ];
     for (damage, expected) in cases {
         simulate(async |simulation| {
@@ -66,6 +75,11 @@ fn a_damaged_answer_ends_a_download_through_the_eim() {
             assert!(why.contains(expected), "{why}");
             assert!(matches!(iot.outcome(0, &id).await.unwrap(), Some(Outcome::Download(_))));
             assert_eq!(held(&mut iot).await, [iot.bootstrap]);
+            let events = iot.events.all();
+            let cancelled =
+                |party| events.iter().any(|event| event.party == party && event.function == "CancelSession");
+            let is_cancelled = expected.contains("cancelled");
+            assert_eq!(["eIM", "SM-DP+"].map(cancelled), [is_cancelled; 2], "{expected}");
         });
     }
 }

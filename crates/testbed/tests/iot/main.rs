@@ -602,7 +602,9 @@ fn requests_that_the_ipa_cannot_process_are_refused() {
         let results = results.lock().unwrap();
         let EimPackageResult::IpaEuiccDataResponse(data) = &results[1] else { panic!("{results:?}") };
         let IpaEuiccDataResponse::IpaEuiccData(data) = &**data else { panic!("{data:?}") };
-        assert!(data.notifications_list.is_some() && data.ipa_capabilities.is_some(), "{data:?}");
+        assert!(data.notifications_list.is_some(), "{data:?}");
+        let features = &data.ipa_capabilities.as_ref().unwrap().ipa_features;
+        assert!(features.has(ipa_features::DIRECT_RSP_SERVER_COMMUNICATION), "{features:?}");
         let events = iot.events.all();
         let findings = events.iter().flat_map(|event| &event.findings);
         assert_eq!(findings.filter(|finding| finding.kind == FindingKind::OtherTag).count(), 3);
