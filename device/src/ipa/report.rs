@@ -129,6 +129,7 @@ mod tests {
     #[test]
     fn the_reason_why_an_eim_got_no_result_is_shown() {
         let why = || "the eIM is out of reach".to_owned();
+        assert!(ConnectionChange::RolledBack.to_string().contains("rolled back"));
         assert_eq!(VisitEnd::Failed(why()).to_string(), why());
         for delivery in [ResultDelivery::Refused(why()), ResultDelivery::Failed(why())] {
             let results = vec!["enable ok(0)".to_owned(), "delete ok(0)".to_owned()];

@@ -51,9 +51,9 @@ pub(super) struct Download {
 /// The progress of a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Progress {
-    /// The download was started. The eUICC had no notification after this sequence number; -1 if it
-    /// had none.
-    Started { last_notification: i64 },
+    /// The download was started. The eUICC had no notification after this sequence number, or none at
+    /// all.
+    Started { last_notification: Option<i64> },
     /// The download ended, and the eIM does not have the result: ProfileDownloadTriggerResult, DER.
     Ended(Octets),
 }

@@ -91,7 +91,13 @@ async fn the_list_of_forbidden_networks_is_not_written_without_a_change() {
     let mut modem = Modem::new(FakeUsim::new(IMSI), Arc::clone(&testbed.networks), source);
     modem.set_visible(vec![plmn("001-01")]);
     modem.register().await.unwrap();
-    assert!(events.all().iter().all(|event| event.function != "UPDATE EF.FPLMN"));
+    let events = events.all();
+    assert!(events.iter().all(|event| event.function != "UPDATE EF.FPLMN"));
+    // Each event has its own octets: SELECT, AUTHENTICATE and GET RESPONSE, and RES, CK and IK.
+    let authenticated = events.iter().find(|event| event.function == "AUTHENTICATE").unwrap();
+    assert_eq!((authenticated.bytes_sent, authenticated.bytes_received), (21 + 40 + 5, 2 + 2 + 46));
+    let accepted = events.iter().find(|event| event.function == "ATTACH ACCEPT").unwrap();
+    assert_eq!((&*accepted.interface, &*accepted.peer), ("NAS", "001-01"));
 }
 
 /// TS 23.122 section 4.4.3.3.1. Each device is on 001-02, a partner network in the country of its
@@ -166,6 +172,23 @@ async fn an_at_modem_searches_for_its_home_network() {
     assert_eq!(output(port.settle().await), "");
     testbed.clock.advance(Duration::from_secs(3600));
     assert_eq!(output(port.settle().await), "\r\n+CREG: 1\r\n");
+}
+
+/// A manual selection survives +CFUN, and a registered modem does not register again.
+#[tokio::test]
+async fn an_at_modem_registers_on_the_selected_network_when_a_search_is_due() {
+    let testbed = testbed();
+    let modem = testbed.modem(FakeUsim::new(IMSI), &["001-01", "262-42"]);
+    let mut port = AtModem::new(modem, Identity::numbered(7), vec![]);
+    port.receive(b"AT+CREG=1;+COPS=1,2,\"26242\"\r").await;
+    let output = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    assert_eq!(output(port.settle().await), "\r\n+CREG: 5\r\n");
+    testbed.networks.set_policy(plmn("262-42"), Policy::refusing_everybody(EmmCause::CONGESTION));
+    assert_eq!(output(port.settle().await), "");
+    testbed.networks.set_policy(plmn("262-42"), Policy::default());
+    port.receive(b"AT+CFUN=4;+CFUN=1\r").await;
+    assert_eq!(output(port.settle().await), "\r\n+CREG: 2\r\n");
+    assert_eq!(output(port.settle().await), "\r\n+CREG: 5\r\n");
 }
 
 #[tokio::test]

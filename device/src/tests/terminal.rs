@@ -189,12 +189,15 @@ async fn a_card_that_announces_data_and_sends_none_is_an_error() {
     assert!(error.contains("61xx repeatedly without data"), "{error}");
 }
 
-/// A card that announces more data in every answer.
-struct Endless;
+/// A card with an answer of so many octets.
+struct LongAnswer(usize);
 
-impl CardInterface for Endless {
+impl CardInterface for LongAnswer {
     async fn transmit(&mut self, _: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
-        Ok([&[0; 255][..], &[0x61, 0xFF]].concat())
+        let part = vec![0; self.0.min(255)];
+        self.0 -= part.len();
+        let status = if self.0 == 0 { [0x90, 0x00] } else { [0x61, 0xFF] };
+        Ok([part.as_slice(), &status].concat())
     }
 
     async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
@@ -203,8 +206,9 @@ impl CardInterface for Endless {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_an_error() {
-    let error = Terminal::new(Endless).status().await.unwrap_err().to_string();
+async fn an_answer_of_more_than_1048576_octets_is_an_error() {
+    assert_eq!(Terminal::new(LongAnswer(1 << 20)).status().await, Ok(()));
+    let error = Terminal::new(LongAnswer((1 << 20) + 1)).status().await.unwrap_err().to_string();
     assert!(error.contains("more than 1048576 octets"), "{error}");
 }
 

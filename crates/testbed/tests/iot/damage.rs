@@ -1,16 +1,17 @@
 //! Downloads through an eIM whose answers are damaged on their way.
 
 use rsp::sgp32::esipa::{
-    AuthenticateClientResponse, InitiateAuthenticationRequest, InitiateAuthenticationResponse,
+    AuthenticateClientOkDp, AuthenticateClientResponse, InitiateAuthenticationRequest,
+    InitiateAuthenticationResponse,
 };
 
 use super::*;
 
-/// Damages the answer to a request.
-type Damage = fn(&[u8], &[u8]) -> Option<Vec<u8>>;
+/// Damages the answer to a request. The last argument is a profile that is on the card.
+type Damage = fn(&[u8], &[u8], Iccid) -> Option<Vec<u8>>;
 
 /// Replaces the challenge of the request wherever the answer has it.
-fn other_challenge(request: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
+fn other_challenge(request: &[u8], answer: &[u8], _: Iccid) -> Option<Vec<u8>> {
     let sent = InitiateAuthenticationRequest::from_der(request).ok()?;
     let at = answer.windows(16).position(|octets| octets == sent.euicc_challenge)?;
     let mut damaged = answer.to_vec();
@@ -18,36 +19,50 @@ fn other_challenge(request: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
     Some(damaged)
 }
 
-fn other_signature_of_the_server(_: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
+fn other_signature_of_the_server(_: &[u8], answer: &[u8], _: Iccid) -> Option<Vec<u8>> {
     let answer = InitiateAuthenticationResponse::from_der(answer).ok()?;
     let InitiateAuthenticationResponse::Ok(mut ok) = answer else { return None };
     ok.server_signature1[9] ^= 1;
     Some(InitiateAuthenticationResponse::Ok(ok).to_der())
 }
 
-fn other_signature_of_the_offer(_: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
+/// Changes the offer of a profile.
+fn other_offer(answer: &[u8], change: impl FnOnce(&mut AuthenticateClientOkDp)) -> Option<Vec<u8>> {
     let answer = AuthenticateClientResponse::from_der(answer).ok()?;
     let AuthenticateClientResponse::OkDp(mut ok) = answer else { return None };
-    ok.smdp_signature2[9] ^= 1;
+    change(&mut ok);
     Some(AuthenticateClientResponse::OkDp(ok).to_der())
 }
 
+fn other_signature_of_the_offer(_: &[u8], answer: &[u8], _: Iccid) -> Option<Vec<u8>> {
+    other_offer(answer, |offer| offer.smdp_signature2[9] ^= 1)
+}
+
+fn offer_of_another_session(_: &[u8], answer: &[u8], _: Iccid) -> Option<Vec<u8>> {
+    other_offer(answer, |offer| offer.transaction_id = Some(TransactionId(vec![1])))
+}
+
+fn offer_of_a_present_profile(_: &[u8], answer: &[u8], present: Iccid) -> Option<Vec<u8>> {
+    other_offer(answer, |offer| offer.profile_metadata.as_mut().unwrap().iccid = present)
+}
+
 /// The metadata of the offer are not signed. The package determines what would be installed.
-fn other_metadata(_: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
-    let answer = AuthenticateClientResponse::from_der(answer).ok()?;
-    let AuthenticateClientResponse::OkDp(mut ok) = answer else { return None };
-    ok.profile_metadata.as_mut()?.profile_name = "Another profile".to_owned();
-    Some(AuthenticateClientResponse::OkDp(ok).to_der())
+fn other_metadata(_: &[u8], answer: &[u8], _: Iccid) -> Option<Vec<u8>> {
+    other_offer(answer, |offer| {
+        offer.profile_metadata.as_mut().unwrap().profile_name = "Another profile".to_owned();
+    })
 }
 
 // req: SGP.32-3.2.3.2-Echo
 #[test]
 fn a_damaged_answer_ends_a_download_through_the_eim() {
     let signature = "the eUICC refused to prepare the download: invalid-signature";
-    let cases: [(Damage, &str); 4] = [
+    let cases: [(Damage, &str); 6] = [
         (other_challenge, "challenge other than"),
         (other_signature_of_the_server, "the eUICC refused the server: invalid-signature"),
         (other_signature_of_the_offer, signature),
+        (offer_of_another_session, "the download was cancelled (undefined-reason(127))"),
+        (offer_of_a_present_profile, "the download was cancelled (postponed(1))"),
         (other_metadata, "the download was cancelled (metadata-mismatch(4))"),
     ];
     for (damage, expected) in cases {
@@ -55,13 +70,13 @@ fn a_damaged_answer_ends_a_download_through_the_eim() {
             let mut setup = setup();
             setup.ipa.features = vec![ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION];
             let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
-            let real = iot.first_eim().unwrap().link();
+            let (real, present) = (iot.first_eim().unwrap().link(), iot.bootstrap);
             let damaging = link_from(tower::service_fn(move |request: Request<Bytes>| {
                 let real = real.clone();
                 async move {
                     let sent = request.body().clone();
                     let mut response = world::send(&real, request).await?;
-                    if let Some(damaged) = damage(&sent, response.body()) {
+                    if let Some(damaged) = damage(&sent, response.body(), present) {
                         *response.body_mut() = damaged.into();
                     }
                     Ok(response)

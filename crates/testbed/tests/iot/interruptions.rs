@@ -1,5 +1,5 @@
 //! The power fails, or the card does not answer, between the execution of a package and the delivery of
-//! the result.
+//! the result; a network does not answer.
 
 use tokio::sync::Notify;
 
@@ -82,6 +82,29 @@ fn an_installation_whose_result_was_not_stored_is_found_after_a_loss_of_power() 
     });
 }
 
+/// An eIM repeats the trigger of a download until it has the result.
+#[test]
+fn the_result_of_a_download_is_delivered_when_the_eim_repeats_the_trigger() {
+    simulate(async |simulation| {
+        let mut setup = setup();
+        setup.ipa.device.request_tries = 1;
+        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+        let code = iot.release(iot.local).await.unwrap();
+        let id = iot.order(0, download(code, false)).await.unwrap();
+        iot.events.take();
+        iot.faults.install("link/lose-request@ESipa.ProvideEimPackageResult#1-2".parse().unwrap());
+        iot.check_in().await.unwrap();
+        let report = iot.check_in().await.unwrap();
+        all_delivered(&report);
+        assert_eq!(report.visits[0].packages[0].results, ["the download has ended before"]);
+        assert!(matches!(iot.outcome(0, &id).await.unwrap(), Some(Outcome::Download(_))));
+        let events = iot.events.all();
+        let loaded = events.iter().filter(|event| event.function == "LoadBoundProfilePackage");
+        assert_eq!(loaded.count(), 1, "the profile was installed twice");
+        assert_eq!(iot.check_in().await.unwrap().visits[0].packages, []);
+    });
+}
+
 /// The card executes a package, but its answer is lost. The reset takes the place of the REFRESH.
 #[test]
 fn a_profile_enabled_without_an_answer_of_the_card_is_used_at_the_next_check_in() {
@@ -96,5 +119,16 @@ fn a_profile_enabled_without_an_answer_of_the_card_is_used_at_the_next_check_in(
         all_delivered(&report);
         assert_eq!(report.registered.unwrap().iccid, iot.local);
         assert_eq!(results(&iot, 0, &moved).await, ["enable ok(0)"]);
+    });
+}
+
+#[test]
+fn a_device_whose_attach_requests_are_lost_tries_again() {
+    simulate(async |simulation| {
+        let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
+        // The first attempt with each of the networks.
+        iot.faults.install("radio/lose-attach-request#1-2".parse().unwrap());
+        let report = iot.check_in().await.unwrap();
+        assert_eq!((iot.faults.injected_count(), report.changes), (2, vec![]));
     });
 }

@@ -145,17 +145,6 @@ fn a_device_moves_to_a_local_profile_and_the_former_one_is_deleted() {
     });
 }
 
-#[test]
-fn a_device_whose_attach_requests_are_lost_tries_again() {
-    simulate(async |simulation| {
-        let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
-        // The first attempt with each of the networks.
-        iot.faults.install("radio/lose-attach-request#1-2".parse().unwrap());
-        let report = iot.check_in().await.unwrap();
-        assert_eq!((iot.faults.injected_count(), report.changes), (2, vec![]));
-    });
-}
-
 // req: SGP.32-3.3.2-Rollback
 #[test]
 fn a_profile_without_service_is_rolled_back_and_the_eim_gets_the_result() {
@@ -179,25 +168,34 @@ fn a_profile_without_service_is_rolled_back_and_the_eim_gets_the_result() {
 // req: SGP.32-3.3.2-Undeliverable
 #[test]
 fn a_result_that_cannot_be_delivered_after_a_loss_of_power_is_rolled_back() {
-    simulate(async |simulation| {
-        let mut setup = setup();
-        setup.ipa.device.request_tries = 1;
-        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
-        let code = iot.release(iot.local).await.unwrap();
-        iot.order(0, download(code, false)).await.unwrap();
-        iot.check_in().await.unwrap();
-        let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
-        // The power fails while the result of the first attempt is on its way.
-        let real = iot.first_eim().unwrap().link();
-        iot.substitute_first_eim(losing_results(&real, None)).unwrap();
-        assert!(tokio::time::timeout(Duration::from_secs(600), iot.check_in()).await.is_err());
-        // The new profile has service, but the eIM is in reach only after three attempts.
-        iot.substitute_first_eim(losing_results(&real, Some(3))).unwrap();
-        let report = iot.check_in().await.unwrap();
-        assert_eq!(report.changes, [ConnectionChange::RolledBack]);
-        assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
-        assert_eq!(results(&iot, 0, &moved).await, ["rollback ok(0)"]);
-    });
+    for has_service in [true, false] {
+        simulate(async |simulation| {
+            let mut setup = setup();
+            setup.ipa.device.request_tries = 1;
+            let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+            let code = iot.release(iot.local).await.unwrap();
+            iot.order(0, download(code, false)).await.unwrap();
+            iot.check_in().await.unwrap();
+            let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
+            // The power fails while the result of the first attempt is on its way.
+            let real = iot.first_eim().unwrap().link();
+            iot.substitute_first_eim(losing_results(&real, None)).unwrap();
+            assert!(tokio::time::timeout(Duration::from_secs(600), iot.check_in()).await.is_err());
+            // The new profile has service, but the eIM is in reach only after three attempts; or the new
+            // profile has no service any more.
+            let lost = if has_service { 3 } else { 0 };
+            iot.substitute_first_eim(losing_results(&real, Some(lost))).unwrap();
+            if !has_service {
+                let refusal = network::Policy::refusing_everybody(network::EmmCause::ILLEGAL_UE);
+                iot.networks.set_policy(testbed::iot::LOCAL.parse().unwrap(), refusal);
+            }
+            let report = iot.check_in().await.unwrap();
+            assert_eq!(report.changes, [ConnectionChange::RolledBack]);
+            assert_eq!(report.registered.unwrap().iccid, iot.bootstrap);
+            assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
+            assert_eq!(results(&iot, 0, &moved).await, ["rollback ok(0)"]);
+        });
+    }
 }
 
 /// An eIM that loses this number of results; without a number, it never answers a result.
@@ -345,6 +343,9 @@ fn a_replayed_package_is_refused_and_not_executed_again() {
         let EuiccPackageResult::EuiccPackageErrorSigned(error) = &*result else { panic!("{result:?}") };
         let code = error.euicc_package_error_data_signed.euicc_package_error_code;
         assert_eq!(code, EuiccPackageErrorCode::REPLAY_ERROR);
+        let events = iot.events.all();
+        let loaded = events.iter().rfind(|event| event.function == "LoadEuiccPackage").unwrap();
+        assert_eq!(loaded.outcome, world::Outcome::Refused("replay-error(4)".to_owned()));
         // The eUICC keeps no result of an error.
         assert!(iot.check_in().await.unwrap().visits[0].packages.is_empty());
     });
@@ -402,10 +403,11 @@ fn an_ipa_downloads_through_the_eim_in_every_binding_and_in_full_and_compact_for
                     assert_eq!(results(&iot, 0, &moved).await, ["enable ok(0)"]);
                     assert_eq!(iot.ipa.es10().list_notification().await.unwrap(), []);
                     assert_eq!(iot.eim(0).unwrap().waiting_notifications().await.unwrap(), []);
-                    ["AuthenticateClient", "GetBoundProfilePackage"].map(|function| sent(&iot, function))
+                    ["InitiateAuthentication", "AuthenticateClient", "GetBoundProfilePackage"]
+                        .map(|function| sent(&iot, function))
                 })
             });
-            assert!(compact[0] < full[0] && compact[1] < full[1], "{compact:?} {full:?}");
+            assert!(compact.iter().zip(&full).all(|(compact, full)| compact < full), "{compact:?} {full:?}");
         }
     }
 }
