@@ -415,6 +415,8 @@ mod tests {
         let echo = request(LCP, ECHO_REQUEST, 9, &[1, 2, 3, 4, b'x']);
         assert_eq!(packets(&link.receive(&echo)), [(LCP, vec![ECHO_REPLY, 9, 0, 9, 0, 0, 0, 0, b'x'])]);
         assert_eq!(packets(&link.receive(&frame(0x80FD, &[1, 1, 0, 4])))[0].1[..2], [PROTOCOL_REJECT, 3]);
+        assert_eq!(packets(&link.receive(&frame(0x80FD, &[b'x'; MAX_RECEIVE_UNIT]))).len(), 1);
+        assert!(link.receive(&frame(0x80FD, &[b'x'; MAX_RECEIVE_UNIT + 9])).is_empty(), "too long");
         assert_eq!(packets(&link.receive(&request(LCP, 99, 1, &[])))[0].1[0], CODE_REJECT);
         let mut damaged = echo.clone();
         damaged[8] ^= 1;

@@ -242,7 +242,11 @@ async fn a_message_is_sent_in_both_formats_and_refusals_are_reported() {
     port.expect("AT+CMGS=\"1000\"", &["> "]).await;
     assert_eq!(port.raw(&[vec![b'x'; 2000], vec![0x1A]].concat()).await, ["+CMS ERROR: 305"]);
     port.expect("AT+CMGS=\"not a number\"", &["+CMS ERROR: 305"]).await;
-    port.expect("AT+CMGF=0;+CMGS=15", &["> "]).await;
+    // Spaces count, too.
+    port.expect("AT+CMGF=0;+CMGS=17", &["> "]).await;
+    let padded = format!("{}{pdu}\x1A", " ".repeat(1024));
+    assert_eq!(port.raw(padded.as_bytes()).await, ["+CMS ERROR: 304"]);
+    port.expect("AT+CMGS=15", &["> "]).await;
     assert_eq!(port.raw(format!("{pdu}\x1A").as_bytes()).await, ["+CMS ERROR: 304"]);
     for malformed in ["zz", "", "05", "0001"] {
         port.expect("AT+CMGS=1", &["> "]).await;
