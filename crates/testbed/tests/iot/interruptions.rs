@@ -1,6 +1,7 @@
 //! The power fails, or the card does not answer, between the execution of a package and the delivery of
 //! the result; a network does not answer.
 
+use rsp::sgp32::ipa_data::ProfileDownloadTriggerResult;
 use tokio::sync::Notify;
 
 use super::*;
@@ -74,7 +75,9 @@ fn an_installation_whose_result_was_not_stored_is_found_after_a_loss_of_power() 
         let report = iot.check_in().await.unwrap();
         all_delivered(&report);
         assert_eq!(report.visits[0].packages, []);
-        assert!(matches!(iot.outcome(0, &id).await.unwrap(), Some(Outcome::Download(_))));
+        let Some(Outcome::Download(result)) = iot.outcome(0, &id).await.unwrap() else { panic!() };
+        let result = ProfileDownloadTriggerResult::from_der(&result.0).unwrap();
+        assert_eq!(result.eim_transaction_id, Some(id));
         let events = iot.events.all();
         let loaded = events.iter().filter(|event| event.function == "LoadBoundProfilePackage");
         assert_eq!(loaded.count(), 1, "the profile was installed twice");
@@ -122,13 +125,15 @@ fn a_profile_enabled_without_an_answer_of_the_card_is_used_at_the_next_check_in(
     });
 }
 
+/// A device tries each of the two networks three times.
 #[test]
 fn a_device_whose_attach_requests_are_lost_tries_again() {
-    simulate(async |simulation| {
-        let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
-        // The first attempt with each of the networks.
-        iot.faults.install("radio/lose-attach-request#1-2".parse().unwrap());
-        let report = iot.check_in().await.unwrap();
-        assert_eq!((iot.faults.injected_count(), report.changes), (2, vec![]));
-    });
+    for (lost, is_registered) in [(2, true), (6, false)] {
+        simulate(async |simulation| {
+            let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
+            iot.faults.install(format!("radio/lose-attach-request#1-{lost}").parse().unwrap());
+            assert_eq!(iot.check_in().await.is_ok(), is_registered, "{lost}");
+            assert_eq!(iot.faults.injected_count(), lost);
+        });
+    }
 }

@@ -525,8 +525,9 @@ fn a_result_that_cannot_be_delivered_leads_to_a_rollback() {
         iot.check_in().await.unwrap();
         let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
         let tries = setup().ipa.delivery_tries * setup().ipa.device.request_tries;
-        iot.faults
-            .install(format!("link/lose-request@ESipa.ProvideEimPackageResult#1-{tries}").parse().unwrap());
+        iot.faults.install(
+            format!("link/lose-request=1s@ESipa.ProvideEimPackageResult#1-{tries}").parse().unwrap(),
+        );
         let begin = tokio::time::Instant::now();
         let report = iot.check_in().await.unwrap();
         // The pauses of the device before the second and the third attempt.
