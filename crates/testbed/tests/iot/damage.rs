@@ -1,8 +1,8 @@
 //! Downloads through an eIM whose answers are damaged on their way.
 
 use rsp::sgp32::esipa::{
-    AuthenticateClientOkDp, AuthenticateClientResponse, InitiateAuthenticationRequest,
-    InitiateAuthenticationResponse,
+    AuthenticateClientError, AuthenticateClientOkDp, AuthenticateClientResponse, GetBoundProfilePackageError,
+    GetBoundProfilePackageResponse, InitiateAuthenticationRequest, InitiateAuthenticationResponse,
 };
 
 use super::*;
@@ -53,19 +53,37 @@ fn other_metadata(_: &[u8], answer: &[u8], _: Iccid) -> Option<Vec<u8>> {
     })
 }
 
+fn refusal_of_the_rules(_: &[u8], answer: &[u8], _: Iccid) -> Option<Vec<u8>> {
+    AuthenticateClientResponse::from_der(answer).ok()?;
+    Some(AuthenticateClientResponse::Error(AuthenticateClientError::PPR_NOT_ALLOWED).to_der())
+}
+
+fn refusal_of_the_order(_: &[u8], answer: &[u8], _: Iccid) -> Option<Vec<u8>> {
+    AuthenticateClientResponse::from_der(answer).ok()?;
+    Some(AuthenticateClientResponse::Error(AuthenticateClientError::MATCHING_ID_REFUSED).to_der())
+}
+
+fn refusal_of_the_metadata(_: &[u8], answer: &[u8], _: Iccid) -> Option<Vec<u8>> {
+    GetBoundProfilePackageResponse::from_der(answer).ok()?;
+    Some(GetBoundProfilePackageResponse::Error(GetBoundProfilePackageError::METADATA_MISMATCH).to_der())
+}
+
 // req: SGP.32-3.2.3.2-Echo
 #[test]
 fn a_damaged_answer_ends_a_download_through_the_eim() {
-    let signature = "the eUICC refused to prepare the download: invalid-signature";
-    let cases: [(Damage, &str); 6] = [
-        (other_challenge, "challenge other than"),
-        (other_signature_of_the_server, "the eUICC refused the server: invalid-signature"),
-        (other_signature_of_the_offer, signature),
-        (offer_of_another_session, "the download was cancelled (undefined-reason(127))"),
-        (offer_of_a_present_profile, "the download was cancelled (postponed(1))"),
-        (other_metadata, "the download was cancelled (metadata-mismatch(4))"),
+    // The last column: the IPA cancels the session.
+    let cases: [(Damage, &str, bool); 9] = [
+        (other_challenge, "challenge other than", false),
+        (other_signature_of_the_server, "the eUICC refused the server: invalid-signature", false),
+        (other_signature_of_the_offer, "the eUICC refused to prepare the download: invalid-signature", false),
+        (offer_of_another_session, "the download was cancelled (undefined-reason(127))", true),
+        (offer_of_a_present_profile, "the download was cancelled (postponed(1))", true),
+        (other_metadata, "the download was cancelled (metadata-mismatch(4))", true),
+        (refusal_of_the_rules, "AuthenticateClient: the eIM answered ppr-not-allowed", true),
+        (refusal_of_the_order, "AuthenticateClient: the eIM answered matching-id-refused", false),
+        (refusal_of_the_metadata, "GetBoundProfilePackage: the eIM answered metadata-mismatch", true),
     ];
-    for (damage, expected) in cases {
+    for (damage, expected, is_cancelled) in cases {
         simulate(async |simulation| {
             let mut setup = setup();
             setup.ipa.features = vec![ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION];
@@ -93,7 +111,6 @@ fn a_damaged_answer_ends_a_download_through_the_eim() {
             let events = iot.events.all();
             let cancelled =
                 |party| events.iter().any(|event| event.party == party && event.function == "CancelSession");
-            let is_cancelled = expected.contains("cancelled");
             assert_eq!(["eIM", "SM-DP+"].map(cancelled), [is_cancelled; 2], "{expected}");
         });
     }

@@ -137,3 +137,70 @@ fn a_device_whose_attach_requests_are_lost_tries_again() {
         });
     }
 }
+
+/// The card is on its Fallback Profile, or is to be after the REFRESH, and the device does not know it.
+// req: SGP.32-3.6-Return
+#[test]
+fn a_device_returns_from_a_fallback_that_it_did_not_know_of() {
+    for is_refreshed in [true, false] {
+        simulate(async |simulation| {
+            let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
+            let code = iot.release(iot.local).await.unwrap();
+            iot.order(0, download(code, false)).await.unwrap();
+            iot.order(0, operations([enable(iot.local)])).await.unwrap();
+            let attribute = ProfileOperation::SetFallbackAttribute { iccid: iot.bootstrap };
+            iot.order(0, operations([attribute])).await.unwrap();
+            iot.check_in().await.unwrap();
+            iot.ipa.es10().execute_fallback_mechanism().await.unwrap();
+            if is_refreshed {
+                iot.ipa.es10().refresh().await.unwrap();
+                iot.power_cycle().unwrap();
+            }
+            let set_coverage = |iot: &Iot, is_covered| {
+                for plmn in [testbed::iot::LOCAL, testbed::iot::VISITED] {
+                    iot.networks.set_coverage(plmn.parse().unwrap(), is_covered);
+                }
+            };
+            set_coverage(&iot, false);
+            iot.check_in().await.unwrap_err();
+            assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
+            set_coverage(&iot, true);
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            let report = iot.check_in().await.unwrap();
+            assert_eq!(report.changes, [ConnectionChange::ReturnedFromFallback], "{is_refreshed}");
+            assert_eq!(enabled(&mut iot).await, Some(iot.local));
+        });
+    }
+}
+
+/// The result of an earlier trigger is not that of this one.
+#[test]
+fn another_trigger_begins_another_download() {
+    simulate(async |simulation| {
+        let mut setup = setup();
+        setup.ipa.device.request_tries = 1;
+        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+        let code = iot.release(iot.local).await.unwrap();
+        let (address, _) = code.rsplit_once('$').unwrap();
+        let trigger = |id: u8| {
+            let data = ProfileDownloadData::ActivationCode(format!("{address}$UNKNOWN"));
+            let eim_transaction_id = Some(TransactionId(vec![id]));
+            let profile_download_data = Some(data);
+            let trigger = ProfileDownloadTriggerRequest { profile_download_data, eim_transaction_id };
+            GetEimPackageResponse::ProfileDownloadTriggerRequest(trigger).to_der()
+        };
+        iot.faults.install("link/lose-request@ESipa.ProvideEimPackageResult#1-2".parse().unwrap());
+        let (eim, _) = scripted(vec![trigger(1)]);
+        iot.substitute_first_eim(eim).unwrap();
+        iot.check_in().await.unwrap();
+        let (eim, results) = scripted(vec![trigger(2)]);
+        iot.substitute_first_eim(eim).unwrap();
+        iot.check_in().await.unwrap();
+        assert_eq!(iot.faults.injected_count(), 2);
+        let results = results.lock().unwrap();
+        let [EimPackageResult::ProfileDownloadTriggerResult(result)] = results.as_slice() else {
+            panic!("{results:?}")
+        };
+        assert_eq!(result.eim_transaction_id, Some(TransactionId(vec![2])));
+    });
+}

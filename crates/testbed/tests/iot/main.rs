@@ -18,7 +18,7 @@ use device::IpaSettings;
 use device::ipa::{Binding, CheckIn, Connection, ConnectionChange, ResultDelivery, VisitEnd};
 use eim::NewDevice;
 use eim::records::{DataRequest, Download, DownloadSource, EimOperation, Outcome, Package, ProfileOperation};
-use euicc_sim::IotDescription;
+use euicc_sim::{IotDescription, TerminalCapabilityRule};
 use http::{Request, Response};
 use rsp::der::{Asn1, BitString, Raw};
 use rsp::finding::FindingKind;
@@ -118,16 +118,23 @@ fn all_delivered(report: &CheckIn) {
 // req: SGP.32-3.2.3.1-Direct, SGP.32-3.3.1-Acknowledgements
 #[test]
 fn a_device_moves_to_a_local_profile_and_the_former_one_is_deleted() {
+    let mut setup = setup();
+    setup.card.terminal_capability = TerminalCapabilityRule::BeforeChannel;
     simulate(async |simulation| {
-        let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
+        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
         assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
         let code = iot.release(iot.local).await.unwrap();
         let downloaded = iot.order(0, download(code, false)).await.unwrap();
         let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
         let deleted = ProfileOperation::Delete { iccid: iot.bootstrap };
         let deleted = iot.order(0, operations([deleted])).await.unwrap();
+        let data = iot.order(0, Package::Data(DataRequest::default())).await.unwrap();
         let report = iot.check_in().await.unwrap();
         all_delivered(&report);
+        assert!(matches!(iot.outcome(0, &data).await.unwrap(), Some(Outcome::Data(_))));
+        let events = iot.events.all();
+        let findings: Vec<_> = events.iter().flat_map(|event| &event.findings).collect();
+        assert!(findings.is_empty(), "{findings:?}");
         assert!(matches!(iot.outcome(0, &downloaded).await.unwrap(), Some(Outcome::Download(_))));
         assert_eq!(results(&iot, 0, &moved).await, ["enable ok(0)"]);
         assert_eq!(results(&iot, 0, &deleted).await, ["delete ok(0)"]);
