@@ -36,6 +36,7 @@ async fn moves_to_the_local_profile(mut testbed: Testbed, package: u64) {
     let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
     let Ending::Moved(registered) = &report.ending else { panic!("{:?}", report.ending) };
     assert_eq!((registered.imsi.to_string().as_str(), registered.service), (LOCAL.1, Service::Home));
+    assert_eq!(report.ending.registered(), Some(registered));
     let before = report.before.unwrap();
     assert_eq!((before.imsi.to_string().as_str(), before.service), (BOOTSTRAP.1, Service::Roaming));
     assert_eq!(report.bootstrap, Some(iccid(BOOTSTRAP)));
@@ -46,6 +47,10 @@ async fn moves_to_the_local_profile(mut testbed: Testbed, package: u64) {
     assert!(deliveries.iter().all(|each| each.handled == Handled::Delivered));
     assert!(report.card.apdus > 50 && report.card.to_card > package, "{:?}", report.card);
     assert!(report.http.requests >= 6 && report.http.received > package, "{:?}", report.http);
+    // The change is complete.
+    testbed.power_cycle();
+    let recovery = testbed.device.recover().await;
+    assert!(matches!(recovery, Recovery::Working { interrupted: None, .. }), "{recovery:?}");
 }
 
 /// The metadata in the response to AuthenticateClient is not signed. The package determines what
