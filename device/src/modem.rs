@@ -49,7 +49,6 @@ pub struct Modem<D> {
     /// registration until it has informed that network.
     attach: Option<(Plmn, AttachId)>,
     forbidden_networks: ForbiddenNetworks,
-    refusal_holds: Duration,
 }
 
 /// The networks that were added to EF.FPLMN because of an unauthenticated refusal, each with the
@@ -94,14 +93,7 @@ impl<D: CardInterface> Modem<D> {
             home_search: None,
             attach: None,
             forbidden_networks: ForbiddenNetworks::default(),
-            refusal_holds: T3247,
         }
-    }
-
-    /// Sets the time for which a network stays in EF.FPLMN after a refusal that was not
-    /// authenticated.
-    pub(super) fn set_refusal_holds(&mut self, refusal_holds: Duration) {
-        self.refusal_holds = refusal_holds;
     }
 
     /// Returns the networks that are forbidden for a limited time, so that a modem that is created
@@ -444,7 +436,7 @@ impl<D: CardInterface> Modem<D> {
             return;
         }
         let extended = current.forbidden.iter().copied().chain([plmn]).collect();
-        let until = self.events.now().plus(self.refusal_holds);
+        let until = self.events.now().plus(T3247);
         let entries = &mut self.forbidden_networks.0;
         if entries.len() >= MAX_UNAUTHENTICATED {
             entries.remove(0);

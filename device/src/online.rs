@@ -29,9 +29,6 @@ pub struct AlwaysOnSettings {
     pub imei: Imei,
     /// The delay between two searches for a network.
     pub search_pause: Duration,
-    /// T3247 of TS 24.301 section 10.2, between 30 and 60 minutes: the time for which a permanent
-    /// refusal is respected. It is limited, because refusals are not authenticated.
-    pub refusal_holds: Duration,
 }
 
 impl Default for AlwaysOnSettings {
@@ -39,7 +36,7 @@ impl Default for AlwaysOnSettings {
     /// that a person who watches a demonstration does not have to wait.
     fn default() -> Self {
         let imei = Imei::of_digits("004999010640000").unwrap_or(Imei([0; 8]));
-        Self { imei, search_pause: Duration::from_secs(10), refusal_holds: T3247 }
+        Self { imei, search_pause: Duration::from_secs(10) }
     }
 }
 
@@ -109,7 +106,6 @@ impl<D: CardInterface> Online<D> {
     ) -> Self {
         // Without an LPA the device has no eUICC-related capabilities.
         let capability = vec![0xA9, 0x00];
-        modem.set_refusal_holds(settings.refusal_holds);
         modem.terminal().set_abilities(Abilities { capability, profile: toolkit::profile().0 });
         let (sender, orders) = mpsc::unbounded_channel();
         Self {
@@ -290,7 +286,7 @@ impl<D: CardInterface> Online<D> {
             Err(not) => {
                 let now = Instant::now();
                 if let NoService::Refused(_) = not.why {
-                    self.refused_until.get_or_insert(now + self.settings.refusal_holds);
+                    self.refused_until.get_or_insert(now + T3247);
                 }
                 // A permanent refusal is respected until the timer expires, the card is reset or
                 // switched, or the device has moved.

@@ -256,12 +256,12 @@ impl<D: CardInterface> AtModem<D> {
         let mut out = Vec::new();
         self.take_arrived().await;
         let was_refreshed = self.functionality != Functionality::Minimum && self.execute_proactive().await;
-        let was_reset = was_refreshed | std::mem::take(&mut self.is_card_changed);
+        let was_changed = std::mem::take(&mut self.is_card_changed);
         self.report_carrier(&mut out);
-        if was_reset && self.has(Quirk::TellsSimState) {
+        if (was_refreshed || was_changed) && self.has(Quirk::TellsSimState) {
             self.write_unsolicited("+CPIN: NOT READY", &mut out);
+            self.is_ready_report_due = true;
         }
-        self.is_ready_report_due |= was_reset && self.has(Quirk::TellsSimState);
         self.report_registration(&mut out);
         if self.search_due && !out.is_empty() {
             return out;

@@ -415,6 +415,8 @@ mod tests {
         let echo = request(LCP, ECHO_REQUEST, 9, &[1, 2, 3, 4, b'x']);
         assert_eq!(packets(&link.receive(&echo)), [(LCP, vec![ECHO_REPLY, 9, 0, 9, 0, 0, 0, 0, b'x'])]);
         assert_eq!(packets(&link.receive(&frame(0x80FD, &[1, 1, 0, 4])))[0].1[..2], [PROTOCOL_REJECT, 3]);
+        assert_eq!(packets(&link.receive(&frame(0x80FD, &[b'x'; MAX_RECEIVE_UNIT]))).len(), 1);
+        assert!(link.receive(&frame(0x80FD, &[b'x'; MAX_RECEIVE_UNIT + 9])).is_empty(), "too long");
         assert_eq!(packets(&link.receive(&request(LCP, 99, 1, &[])))[0].1[0], CODE_REJECT);
         let mut damaged = echo.clone();
         damaged[8] ^= 1;
@@ -426,6 +428,22 @@ mod tests {
         for malformed in [&[1, 1, 0, 200][..], &[1], &[1, 1, 0, 2], &[1, 1, 0, 7, 1, 9, 0]] {
             assert!(link.receive(&frame(LCP, malformed)).is_empty(), "{malformed:?}");
         }
+        for answer in [
+            CONFIGURE_ACK,
+            CONFIGURE_NAK,
+            CONFIGURE_REJECT,
+            TERMINATE_ACK,
+            CODE_REJECT,
+            PROTOCOL_REJECT,
+            ECHO_REPLY,
+            DISCARD_REQUEST,
+        ] {
+            assert!(link.receive(&request(LCP, answer, 99, &[0; 4])).is_empty(), "{answer}");
+        }
+        assert_eq!(
+            packets(&link.receive(&request(IPCP, TERMINATE_REQUEST, 3, &[]))),
+            [(IPCP, vec![TERMINATE_ACK, 3, 0, 4])]
+        );
         assert!(!link.is_terminated());
         assert_eq!(
             packets(&link.receive(&request(LCP, TERMINATE_REQUEST, 4, &[])))[0].1[..2],

@@ -322,3 +322,14 @@ fn truncated(name: &str, characters: usize) -> String {
 fn number(plmn: Plmn) -> String {
     plmn.to_string().replace('-', "")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_string_of_at_commands_with_a_limited_length() {
+        assert_eq!(truncated("The \"best\"\n network", LONG_NAME), "The best network");
+        assert_eq!(truncated("Network", 3), "Net");
+    }
+}

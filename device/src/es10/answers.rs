@@ -158,7 +158,13 @@ pub(super) fn installation_refused(result: &ProfileInstallationResult) -> Outcom
 #[cfg(test)]
 mod tests {
     use rsp::ids::TransactionId;
-    use rsp::sgp22::es10b::{AuthenticateErrorCode, AuthenticateResponseError};
+    use rsp::sgp22::es10b::{
+        AuthenticateErrorCode, AuthenticateResponseError, CancelSessionError, DownloadErrorCode,
+        PrepareDownloadResponseError,
+    };
+    use rsp::sgp22::es10c::ProfileInfoListError;
+    use rsp::sgp32::es10b as sgp32;
+    use rsp::sgp32::result::AddEimResultCode;
 
     use super::*;
 
@@ -179,5 +185,36 @@ mod tests {
         let refused = response.refusal().unwrap();
         assert_eq!(refused.to_string(), format!("invalid-signature({})", refused.number));
         assert_eq!(number(&Raw::new(response)), Some(refused.number));
+
+        let prepared = PrepareDownloadResponse::DownloadResponseError(PrepareDownloadResponseError {
+            transaction_id: TransactionId(vec![1]),
+            download_error_code: DownloadErrorCode::UNDEFINED_ERROR,
+        });
+        let cancelled =
+            CancelSessionResponse::CancelSessionResponseError(CancelSessionError::UNDEFINED_ERROR);
+        let added = sgp32::AddInitialEimResponse::AddInitialEimError(AddEimResultCode::UNDEFINED_ERROR);
+        let certs = sgp32::GetCertsResponse::GetCertsError(sgp32::GetCertsError::UNDEFINED_ERROR);
+        let profiles = ProfileInfoListResponse::ProfileInfoListError(ProfileInfoListError(127));
+        let list = ListNotificationResponse::ListNotificationsResultError(127);
+        let refusals: [&dyn Verdict; 6] = [&prepared, &cancelled, &added, &certs, &profiles, &list];
+        for (at, refusal) in refusals.into_iter().enumerate() {
+            assert_eq!(number(refusal), Some(127), "{at}");
+        }
+    }
+
+    /// SGP.22 section 5.7.10 and SGP.32 section 5.9.11: an IoT eUICC returns an empty list instead.
+    #[test]
+    fn a_list_without_notifications_is_no_refusal() {
+        let number = |response: &dyn Verdict| response.refusal().map(|code| code.number);
+        let of = |code| {
+            RetrieveNotificationsListResponse::NotificationsListResultError(NotificationsListResultError(
+                code,
+            ))
+        };
+        assert_eq!((number(&of(1)), number(&of(127))), (None, Some(127)));
+        let code = sgp32::NotificationsListResultError::UNDEFINED_ERROR;
+        let iot = sgp32::RetrieveNotificationsListResponse::NotificationsListResultError(code);
+        assert_eq!(number(&iot), Some(127));
+        assert_eq!(number(&sgp32::RetrieveNotificationsListResponse::NotificationList(vec![])), None);
     }
 }

@@ -2,7 +2,7 @@
 //! consumer eUICC.
 
 use rsp::der::{List, Opaque, Raw};
-use rsp::ids::{SmdpAddress, SubjectKeyIdentifier};
+use rsp::ids::SubjectKeyIdentifier;
 use rsp::sgp22::es10c::RefreshFlag;
 use rsp::sgp32::es10b::{
     AddInitialEimOk, AddInitialEimRequest, AddInitialEimResponse, Certs, ConfigImmediateEnableResult,
@@ -15,8 +15,7 @@ use rsp::sgp32::es10b::{
     ImmediateEnableResponse, ImmediateEnableResult, NotificationSearch, ProfileRollbackRequest,
     ProfileRollbackResponse, ProfileRollbackResult, ResetResult, RetrieveNotificationsListRequest,
     RetrieveNotificationsListResponse, ReturnFromFallbackRequest, ReturnFromFallbackResponse,
-    ReturnFromFallbackResult, SetDefaultDpAddressRequest, SetDefaultDpAddressResponse,
-    SetDefaultDpAddressResult,
+    ReturnFromFallbackResult,
 };
 use rsp::sgp32::{EimConfigurationData, EuiccPackageRequest, EuiccPackageResult, PendingNotification};
 use world::CardInterface;
@@ -167,16 +166,6 @@ impl<D: CardInterface> Es10<D> {
     ) -> Result<EuiccMemoryResetResponse, Es10Error> {
         self.call(ES10B, "EuiccMemoryReset", request).await
     }
-
-    /// ES10b.SetDefaultDpAddress: section 5.9.25. `None` removes the address.
-    pub async fn set_iot_default_dp_address(
-        &mut self,
-        address: Option<&SmdpAddress>,
-    ) -> Result<(), Es10Error> {
-        let default_dp_address = address.map(ToString::to_string).unwrap_or_default();
-        let request = SetDefaultDpAddressRequest { default_dp_address };
-        self.call::<_, SetDefaultDpAddressResponse>(ES10B, "SetDefaultDpAddress", &request).await.map(|_| ())
-    }
 }
 
 impl Verdict for GetEimConfigurationDataResponse {}
@@ -190,7 +179,6 @@ named_number! {
     EnableEmergencyProfileResponse.enable_emergency_profile_result: EnableEmergencyProfileResult,
     DisableEmergencyProfileResponse.disable_emergency_profile_result: DisableEmergencyProfileResult,
     EuiccMemoryResetResponse.reset_result: ResetResult,
-    SetDefaultDpAddressResponse.set_default_dp_address_result: SetDefaultDpAddressResult,
 }
 
 impl Verdict for EuiccPackageResult {

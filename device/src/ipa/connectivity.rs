@@ -9,7 +9,7 @@ use world::{CardInterface, Outcome};
 
 use super::report::{CheckIn, ConnectionChange};
 use super::{Connection, Ipa, IpaError};
-use crate::es10::{Es10, Es10Error, ResultCode};
+use crate::es10::{Es10, Es10Error};
 use crate::modem::{Modem, NotRegistered, Registered};
 use crate::terminal::CardError;
 
@@ -102,7 +102,7 @@ enum Switched {
     /// The profile was changed, and the REFRESH was performed.
     Done,
     /// The eUICC refused the switch.
-    NotPossible(ResultCode),
+    NotPossible(Es10Error),
 }
 
 /// The code of catBusy in the responses of all switches.
@@ -190,9 +190,9 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         self.remember(|state| state.fallback_since = Some(now))?;
         match self.switch(Switch::Fallback, report).await? {
             Switched::Done => Ok(true),
-            Switched::NotPossible(code) => {
+            Switched::NotPossible(refusal) => {
                 let is_enabled =
-                    code.number == ExecuteFallbackMechanismResult::PROFILE_NOT_IN_DISABLED_STATE.0;
+                    refusal.code() == Some(ExecuteFallbackMechanismResult::PROFILE_NOT_IN_DISABLED_STATE.0);
                 self.remember(|state| state.fallback_since = Some(now).filter(|_| is_enabled))?;
                 Ok(false)
             }
@@ -257,9 +257,9 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     async fn emergency(&mut self, switch: Switch) -> Result<(), IpaError> {
         match self.switch(switch, &mut CheckIn::default()).await? {
             Switched::Done => Ok(()),
-            Switched::NotPossible(code) => {
+            Switched::NotPossible(refusal) => {
                 self.remember(|state| state.emergency = false)?;
-                Err(Es10Error::Refused { function: switch.function(), code }.into())
+                Err(refusal.into())
             }
         }
     }
@@ -280,7 +280,7 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
                 self.refresh().await?;
                 Ok(Switched::Done)
             }
-            Err(Es10Error::Refused { code, .. }) => Ok(Switched::NotPossible(code)),
+            Err(refusal @ Es10Error::Refused { .. }) => Ok(Switched::NotPossible(refusal)),
             Err(error) => {
                 // The state of the profiles is uncertain. After the reset the next check-in reads it.
                 self.reset().await?;
@@ -337,17 +337,6 @@ impl Switch {
             Self::Fallback | Self::Return => Some(StateChangeCause::FALLBACK),
             Self::Immediate => Some(StateChangeCause::IMMEDIATE_ENABLE_PROFILE),
             Self::Emergency | Self::EmergencyEnd => Some(StateChangeCause::EMERGENCY_PROFILE),
-        }
-    }
-
-    fn function(self) -> &'static str {
-        match self {
-            Self::Rollback => "ProfileRollback",
-            Self::Fallback => "ExecuteFallbackMechanism",
-            Self::Return => "ReturnFromFallback",
-            Self::Immediate => "ImmediateEnable",
-            Self::Emergency => "EnableEmergencyProfile",
-            Self::EmergencyEnd => "DisableEmergencyProfile",
         }
     }
 }

@@ -258,3 +258,26 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rsp::der::BitString;
+
+    use super::*;
+
+    #[test]
+    fn an_eim_is_called_over_coap_only_if_it_does_not_support_https() {
+        let (https, coaps) = (protocols::RETRIEVE_HTTPS, protocols::RETRIEVE_COAPS);
+        for (supported, binding) in [
+            (&[][..], Binding::Asn1),
+            (&[https], Binding::Asn1),
+            (&[https, coaps], Binding::Asn1),
+            (&[coaps], Binding::Coap),
+        ] {
+            let eim_supported_protocol = Some(BitString::of(supported));
+            let eim = EimConfigurationData { eim_supported_protocol, ..EimConfigurationData::default() };
+            assert_eq!(Binding::of(&eim), binding, "{supported:?}");
+        }
+        assert_eq!(Binding::of(&EimConfigurationData::default()), Binding::Asn1);
+    }
+}

@@ -147,7 +147,7 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
                 return Ok(delivery);
             }
         }
-        self.forget_former_eim(&eim.eim_id)?;
+        self.remember(|state| state.remove_former_eim(&eim.eim_id))?;
         Ok(ResultDelivery::Delivered)
     }
 
@@ -244,11 +244,8 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         if matches!(package.euicc_package_signed.euicc_package, EuiccPackage::EcoList(_)) {
             let left = self.es10().get_eim_configuration_data().await?;
             if !left.iter().any(|left| left.eim_id == eim.eim_id) {
-                self.remember_former_eim(eim)?;
+                self.remember(|state| state.add_former_eim(eim))?;
             }
-            self.remember(|state| {
-                state.state_changes.retain(|eim_id, _| left.iter().any(|left| left.eim_id == *eim_id));
-            })?;
         }
         self.remember_change(StateChangeCause::OTHER_EIM, Some(&eim.eim_id)).await
     }
@@ -362,5 +359,102 @@ fn description(result: &EuiccResultData) -> String {
         EuiccResultData::SetDefaultDpAddressResult(response) => {
             format!("setDefaultDpAddress {}", response.set_default_dp_address_result)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rsp::ids::Eid;
+    use rsp::sgp32::EuiccPackageSigned;
+    use rsp::sgp32::es10b::{SetDefaultDpAddressResponse, SetDefaultDpAddressResult};
+    use rsp::sgp32::package::{Delete, Disable};
+    use rsp::sgp32::result::{
+        AddEimResultCode, ConfigureImmediateEnableResult, DeleteProfileResult, EuiccPackageResultDataSigned,
+        EuiccPackageResultSigned, SetFallbackAttributeResult, UnsetFallbackAttributeResult, UpdateEimResult,
+    };
+
+    use super::*;
+
+    fn result_of(results: impl IntoIterator<Item = EuiccResultData>) -> EuiccPackageResult {
+        let signed = EuiccPackageResultDataSigned {
+            eim_id: "eim.example.com".to_owned(),
+            counter_value: 1,
+            eim_transaction_id: None,
+            seq_number: 1,
+            euicc_result: results.into_iter().map(|result| Raw::new(result).into()).collect(),
+        };
+        EuiccPackageResult::EuiccPackageResultSigned(EuiccPackageResultSigned {
+            euicc_package_result_data_signed: Raw::new(signed),
+            euicc_sign_epr: vec![0; 64],
+        })
+    }
+
+    /// The results of all operations that change profiles or eIMs.
+    fn with_code(code: i64) -> [EuiccResultData; 10] {
+        let set_default_dp_address_result = SetDefaultDpAddressResult(code);
+        [
+            EuiccResultData::EnableResult(EnableProfileResult(code)),
+            EuiccResultData::DisableResult(DisableProfileResult(code)),
+            EuiccResultData::DeleteResult(DeleteProfileResult(code)),
+            EuiccResultData::ConfigureImmediateEnableResult(ConfigureImmediateEnableResult(code)),
+            EuiccResultData::AddEimResult(AddEimResult::AddEimResultCode(AddEimResultCode(code))),
+            EuiccResultData::DeleteEimResult(DeleteEimResult(code)),
+            EuiccResultData::UpdateEimResult(UpdateEimResult(code)),
+            EuiccResultData::SetFallbackAttributeResult(SetFallbackAttributeResult(code)),
+            EuiccResultData::UnsetFallbackAttributeResult(UnsetFallbackAttributeResult(code)),
+            EuiccResultData::SetDefaultDpAddressResult(SetDefaultDpAddressResponse {
+                set_default_dp_address_result,
+            }),
+        ]
+    }
+
+    #[test]
+    fn an_operation_that_succeeds_changes_the_state_and_one_that_fails_does_not() {
+        let token = EuiccResultData::AddEimResult(AddEimResult::AssociationToken(7));
+        let last = EuiccResultData::DeleteEimResult(DeleteEimResult::LAST_EIM_DELETED);
+        for succeeded in with_code(0).into_iter().chain([token, last]) {
+            let has_refresh =
+                matches!(succeeded, EuiccResultData::EnableResult(_) | EuiccResultData::DisableResult(_));
+            let result = result_of([EuiccResultData::GetRatResult(vec![]), succeeded]);
+            assert!(changes_state(&result), "{result:?}");
+            assert_eq!(changes_enabled_profile(&result), has_refresh, "{result:?}");
+        }
+        for failed in with_code(127).into_iter().chain([EuiccResultData::GetRatResult(vec![])]) {
+            let result = result_of([failed]);
+            assert!(!changes_state(&result) && !changes_enabled_profile(&result), "{result:?}");
+        }
+    }
+
+    #[test]
+    fn the_report_has_the_code_of_each_operation() {
+        for reported in descriptions(&result_of(with_code(127))) {
+            assert!(reported.ends_with("undefined-error(127)"), "{reported}");
+        }
+    }
+
+    #[test]
+    fn the_enabled_profile_is_that_of_the_operation_that_succeeded() {
+        let [former, new] = [Iccid([0x98; 10]), Iccid([0x89; 10])];
+        let package = |psmos: Vec<Psmo>| EuiccPackageRequest {
+            euicc_package_signed: Raw::new(EuiccPackageSigned {
+                eim_id: "eim.example.com".to_owned(),
+                eid_value: Eid([0x89; 16]),
+                counter_value: 1,
+                eim_transaction_id: None,
+                euicc_package: EuiccPackage::of_psmos(psmos),
+            }),
+            eim_signature: vec![0; 64],
+        };
+        let disable = || Psmo::Disable(Disable { iccid: former });
+        let enable = |rollback_flag| Psmo::Enable(Enable { iccid: new, rollback_flag });
+        let disabled = EuiccResultData::DisableResult(DisableProfileResult::OK);
+        let [enabled, not_enabled] =
+            [EnableProfileResult::OK, EnableProfileResult::CAT_BUSY].map(EuiccResultData::EnableResult);
+        let change = package(vec![disable(), enable(None)]);
+        assert_eq!(enabled_by(&change, &result_of([disabled.clone(), enabled])), Some(new));
+        assert_eq!(enabled_by(&change, &result_of([disabled, not_enabled])), None);
+        assert!(!permits_rollback(&change));
+        assert!(permits_rollback(&package(vec![disable(), enable(Some(Null))])));
+        assert!(!permits_rollback(&package(vec![Psmo::Delete(Delete { iccid: former })])));
     }
 }

@@ -237,16 +237,16 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         }
     }
 
-    /// Returns the highest sequence number of a notification on the eUICC, or -1.
-    async fn last_notification(&mut self) -> Result<i64, IpaError> {
+    /// Returns the highest sequence number of a notification on the eUICC.
+    async fn last_notification(&mut self) -> Result<Option<i64>, IpaError> {
         let list = self.es10().list_notification().await?;
-        Ok(list.iter().map(|metadata| metadata.seq_number).max().unwrap_or(-1))
+        Ok(list.iter().map(|metadata| metadata.seq_number).max())
     }
 
     /// Returns the result of the installation after this notification.
     async fn installation_after(
         &mut self,
-        last_notification: i64,
+        last_notification: Option<i64>,
     ) -> Result<Option<Raw<ProfileInstallationResult>>, IpaError> {
         let RetrievedList::Notifications(list) = self.es10().retrieve_notifications_list(None).await? else {
             return Ok(None);
@@ -255,7 +255,7 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
             let decoded = notification.decode().ok()?;
             let PendingNotification::ProfileInstallationResult(result) = &*decoded else { return None };
             let number = result.profile_installation_result_data.notification_metadata.seq_number;
-            (number > last_notification).then(|| Raw::from_der(notification.bytes()).ok())?
+            (Some(number) > last_notification).then(|| Raw::from_der(notification.bytes()).ok())?
         });
         Ok(results.next_back())
     }

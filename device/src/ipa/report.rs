@@ -121,3 +121,26 @@ impl fmt::Display for ExecutedPackage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_why_an_eim_got_no_result_is_shown() {
+        let why = || "the eIM is out of reach".to_owned();
+        assert!(ConnectionChange::RolledBack.to_string().contains("rolled back"));
+        assert_eq!(VisitEnd::Failed(why()).to_string(), why());
+        for delivery in [ResultDelivery::Refused(why()), ResultDelivery::Failed(why())] {
+            let results = vec!["enable ok(0)".to_owned(), "delete ok(0)".to_owned()];
+            let shown = ExecutedPackage {
+                package: "EuiccPackageRequest",
+                eim_transaction_id: None,
+                results,
+                delivery,
+            };
+            let shown = shown.to_string();
+            assert!(shown.contains("enable ok(0), delete ok(0)") && shown.ends_with(&why()), "{shown}");
+        }
+    }
+}

@@ -51,9 +51,9 @@ pub(super) struct Download {
 /// The progress of a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Progress {
-    /// The download was started. The eUICC had no notification after this sequence number; -1 if it
-    /// had none.
-    Started { last_notification: i64 },
+    /// The download was started. The eUICC had no notification after this sequence number, or none at
+    /// all.
+    Started { last_notification: Option<i64> },
     /// The download ended, and the eIM does not have the result: ProfileDownloadTriggerResult, DER.
     Ended(Octets),
 }
@@ -95,6 +95,22 @@ impl State {
     pub(super) fn former_eims(&self) -> impl Iterator<Item = EimConfigurationData> {
         self.former_eims.iter().filter_map(|der| EimConfigurationData::from_der(&der.0).ok())
     }
+
+    /// Adds an eIM that was deleted while the eUICC has a result for it.
+    pub(super) fn add_former_eim(&mut self, eim: &EimConfigurationData) {
+        let der = Octets(eim.to_der());
+        if !self.former_eims.contains(&der) {
+            self.former_eims.push(der);
+            let surplus = self.former_eims.len().saturating_sub(MAX_FORMER_EIMS);
+            self.former_eims.drain(..surplus);
+        }
+    }
+
+    /// Removes a deleted eIM that has its results.
+    pub(super) fn remove_former_eim(&mut self, eim_id: &str) {
+        self.former_eims
+            .retain(|der| EimConfigurationData::from_der(&der.0).is_ok_and(|former| former.eim_id != eim_id));
+    }
 }
 
 impl Download {
@@ -121,7 +137,8 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         Ok(())
     }
 
-    /// Remembers a change for every eIM but `except`.
+    /// Remembers a change for every eIM but `except`, which has just been polled and knows the earlier
+    /// changes.
     pub(super) async fn remember_change(
         &mut self,
         cause: StateChangeCause,
@@ -129,30 +146,25 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
     ) -> Result<(), IpaError> {
         let eims = self.es10().get_eim_configuration_data().await?;
         self.remember(|state| {
-            for eim in eims.into_iter().filter(|eim| Some(eim.eim_id.as_str()) != except) {
-                state.state_changes.insert(eim.eim_id, cause);
-            }
+            let others = eims.into_iter().filter(|eim| Some(eim.eim_id.as_str()) != except);
+            state.state_changes = others.map(|eim| (eim.eim_id, cause)).collect();
         })
     }
+}
 
-    /// Remembers an eIM that was deleted while the eUICC has a result for it.
-    pub(super) fn remember_former_eim(&mut self, eim: &EimConfigurationData) -> Result<(), IpaError> {
-        self.remember(|state| {
-            let der = Octets(eim.to_der());
-            if !state.former_eims.contains(&der) {
-                state.former_eims.push(der);
-                let surplus = state.former_eims.len().saturating_sub(MAX_FORMER_EIMS);
-                state.former_eims.drain(..surplus);
-            }
-        })
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Forgets a deleted eIM that has its results.
-    pub(super) fn forget_former_eim(&mut self, eim_id: &str) -> Result<(), IpaError> {
-        self.remember(|state| {
-            state.former_eims.retain(|der| {
-                EimConfigurationData::from_der(&der.0).is_ok_and(|former| former.eim_id != eim_id)
-            });
-        })
+    #[test]
+    fn the_last_few_deleted_eims_are_kept_until_they_have_their_results() {
+        let mut state = State::default();
+        for number in [1, 2, 3, 3, 4, 5] {
+            let eim_id = format!("eim{number}.example.com");
+            state.add_former_eim(&EimConfigurationData { eim_id, ..EimConfigurationData::default() });
+        }
+        state.remove_former_eim("eim4.example.com");
+        let kept: Vec<_> = state.former_eims().map(|eim| eim.eim_id).collect();
+        assert_eq!(kept, ["eim2.example.com", "eim3.example.com", "eim5.example.com"]);
     }
 }

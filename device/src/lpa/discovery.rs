@@ -10,7 +10,7 @@ use std::collections::{HashSet, VecDeque};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::es11::EventEntries;
-use world::{CardInterface, Fault, Outcome};
+use world::{CardInterface, Fault};
 
 use super::Lpa;
 use super::authenticate::{ServerFlaw, SessionError};
@@ -67,14 +67,7 @@ impl<D: CardInterface> Lpa<D> {
                 Err(error) => discovered.push(Discovered { event, outcome: Err(error) }),
             }
         }
-        let left: Vec<_> = agenda.collect();
-        if !left.is_empty() {
-            let why =
-                format!("{} events were not followed; the limit per discovery is {MAX_EVENTS}", left.len());
-            self.events.emit(self.events.event("discover").with_outcome(Outcome::Refused(why)));
-        }
-        discovered
-            .extend(left.into_iter().map(|event| Discovered { event, outcome: Err(too_many().into()) }));
+        discovered.extend(agenda.map(|event| Discovered { event, outcome: Err(too_many().into()) }));
         Ok(discovered)
     }
 

@@ -106,3 +106,24 @@ impl fmt::Display for NotRegistered {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_attempt_is_useless_after_a_final_refusal_or_if_all_networks_are_forbidden() {
+        let plmn: Plmn = "262-42".parse().unwrap();
+        let attempt = || vec![AttachAttempt { plmn, answer: "no coverage".to_owned() }];
+        for (why, tried, is_settled) in [
+            (NoService::Refused(EmmCause::ILLEGAL_UE), attempt(), true),
+            (NoService::Refused(EmmCause::CONGESTION), attempt(), false),
+            (NoService::Forbidden(vec![plmn]), vec![], true),
+            (NoService::Forbidden(vec![plmn]), attempt(), false),
+            (NoService::NoCoverage, vec![], false),
+        ] {
+            let not = NotRegistered { why, tried };
+            assert_eq!(not.is_settled(), is_settled, "{not}");
+        }
+    }
+}

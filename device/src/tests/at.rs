@@ -34,8 +34,8 @@ impl Radio for NoCoverageRadio {
 }
 
 /// A card that supports channels and answers each command with the octets of the command and 9000.
-/// The exceptions are INS FF (612C), GET RESPONSE (44 octets and 6101), INS FE (no answer) and INS FD
-/// (910B).
+/// The exceptions are INS FF (612C), GET RESPONSE (44 times its class byte and 6101), INS FE (no
+/// answer) and INS FD (910B).
 #[derive(Default)]
 struct EchoCard {
     channels: u8,
@@ -50,7 +50,7 @@ impl CardInterface for EchoCard {
                 vec![self.channels, 0x90, 0x00]
             }
             [_, 0xA4, 4, 0, 2, 0xDE, 0xAD] => vec![0x6A, 0x82],
-            [_, 0xC0, ..] => [&[0x55; 44][..], &[0x61, 0x01]].concat(),
+            [class, 0xC0, ..] => [&[*class; 44][..], &[0x61, 0x01]].concat(),
             [_, 0xFF, ..] => vec![0x61, 0x2C],
             [_, 0xFD, ..] => vec![0x91, 0x0B],
             [_, 0xFE, ..] => return Err(CardInterfaceFault::Timeout("no answer".into())),
@@ -113,6 +113,9 @@ async fn a_line_is_echoed_and_answered_in_the_framing_of_v250() {
     assert_eq!(port.raw("ATS3?S5?!").await, "!-033!-!-008!-!-OK!-");
     assert_eq!(port.raw("AT&F!").await, "<|OK<|");
     assert_eq!(port.raw("ATE0S3=200\r").await, "ATE0S3=200<<|ERROR<|");
+    // The greatest value of S5, and of the other registers.
+    assert_eq!(port.raw("ATS5=127S7=255\r").await, "<|OK<|");
+    assert_eq!(port.raw("ATX9\x7F0\r").await, "<|OK<|");
 }
 
 #[tokio::test]
@@ -205,8 +208,13 @@ async fn each_quirk_has_its_effect() {
     ] {
         assert_eq!(first(quirks, command).await, answer, "{quirks:?} {command}");
     }
-    let cut = first(&[Quirk::OwnGetResponse], "AT+CSIM=8,\"00FF0000\"").await;
-    assert_eq!(cut, format!("+CSIM: 92,\"{}9000\"", "55".repeat(44)));
+    // GET RESPONSE is sent on the channel of the command.
+    for (command, class) in
+        [("AT+CSIM=8,\"00FF0000\"", "00"), ("AT+CSIM=8,\"82FF0000\"", "02"), ("AT+CSIM=8,\"C5FF0000\"", "45")]
+    {
+        let cut = first(&[Quirk::OwnGetResponse], command).await;
+        assert_eq!(cut, format!("+CSIM: 92,\"{}9000\"", class.repeat(44)));
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ pub(crate) struct FakeUsim {
     pub(crate) algorithm: Algorithm,
     /// The highest sequence number accepted.
     pub(crate) sqn_ms: Sqn,
-    /// The value that VERIFY PIN must present, and true if a command has presented it.
+    /// The value that VERIFY PIN must present, and true if a command has presented it. An empty value:
+    /// the PIN is blocked.
     pub(crate) pin: Option<(Vec<u8>, bool)>,
     pub(crate) has_usim: bool,
     /// The answer to AUTHENTICATE in place of the correct one.
@@ -82,6 +83,7 @@ impl FakeUsim {
                     *verified = true;
                     Ok(vec![])
                 }
+                Some((right, _)) if right.is_empty() => Err(0x6983),
                 Some(_) => Err(0x63C2),
                 None => Err(0x6984),
             },

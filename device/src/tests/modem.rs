@@ -10,12 +10,12 @@ use crypto::usim_test::UsimTest;
 use rsp::ids::{Plmn, SmdpAddress};
 use rsp::ota::sms::Address;
 use rsp::time::Timestamp;
-use world::{Fault, Link, ManualClock, MemoryEvents, RamMemory, SeededRandom, World, link_from};
+use world::{BoxFuture, Fault, Link, ManualClock, MemoryEvents, RamMemory, SeededRandom, World, link_from};
 
 use super::fake_usim::{FakeUsim, K, OPC};
 use crate::at::{AtModem, Identity};
 use crate::modem::{Modem, NoService, Service};
-use crate::{Device, EventSource, Lpa, LpaSettings, Slot};
+use crate::{Device, DeviceSettings, EventSource, Lpa, LpaSettings, Pause, Slot};
 use network::http::{NetworksService, RemoteNetworks};
 use network::{
     Absent, EmmCause, Keys, Network, Networks, Policy, RefusalRule, Roaming, Subscriber, SubscriberServer,
@@ -91,7 +91,13 @@ async fn the_list_of_forbidden_networks_is_not_written_without_a_change() {
     let mut modem = Modem::new(FakeUsim::new(IMSI), Arc::clone(&testbed.networks), source);
     modem.set_visible(vec![plmn("001-01")]);
     modem.register().await.unwrap();
-    assert!(events.all().iter().all(|event| event.function != "UPDATE EF.FPLMN"));
+    let events = events.all();
+    assert!(events.iter().all(|event| event.function != "UPDATE EF.FPLMN"));
+    // Each event has its own octets: SELECT, AUTHENTICATE and GET RESPONSE, and RES, CK and IK.
+    let authenticated = events.iter().find(|event| event.function == "AUTHENTICATE").unwrap();
+    assert_eq!((authenticated.bytes_sent, authenticated.bytes_received), (21 + 40 + 5, 2 + 2 + 46));
+    let accepted = events.iter().find(|event| event.function == "ATTACH ACCEPT").unwrap();
+    assert_eq!((&*accepted.interface, &*accepted.peer), ("NAS", "001-01"));
 }
 
 /// TS 23.122 section 4.4.3.3.1. Each device is on 001-02, a partner network in the country of its
@@ -166,6 +172,23 @@ async fn an_at_modem_searches_for_its_home_network() {
     assert_eq!(output(port.settle().await), "");
     testbed.clock.advance(Duration::from_secs(3600));
     assert_eq!(output(port.settle().await), "\r\n+CREG: 1\r\n");
+}
+
+/// A manual selection survives +CFUN, and a registered modem does not register again.
+#[tokio::test]
+async fn an_at_modem_registers_on_the_selected_network_when_a_search_is_due() {
+    let testbed = testbed();
+    let modem = testbed.modem(FakeUsim::new(IMSI), &["001-01", "262-42"]);
+    let mut port = AtModem::new(modem, Identity::numbered(7), vec![]);
+    port.receive(b"AT+CREG=1;+COPS=1,2,\"26242\"\r").await;
+    let output = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    assert_eq!(output(port.settle().await), "\r\n+CREG: 5\r\n");
+    testbed.networks.set_policy(plmn("262-42"), Policy::refusing_everybody(EmmCause::CONGESTION));
+    assert_eq!(output(port.settle().await), "");
+    testbed.networks.set_policy(plmn("262-42"), Policy::default());
+    port.receive(b"AT+CFUN=4;+CFUN=1\r").await;
+    assert_eq!(output(port.settle().await), "\r\n+CREG: 2\r\n");
+    assert_eq!(output(port.settle().await), "\r\n+CREG: 5\r\n");
 }
 
 #[tokio::test]
@@ -355,6 +378,12 @@ async fn a_missing_or_wrong_pin_and_an_empty_card_are_reported() {
     assert!(modem.register().await.is_ok());
 
     let mut card = FakeUsim::new(IMSI);
+    card.pin = Some((vec![], false));
+    let mut modem = testbed.modem(card, &["001-01"]);
+    modem.set_pin(Some("1234".into()));
+    assert!(modem.register().await.unwrap_err().to_string().contains("6983"), "the PIN is blocked");
+
+    let mut card = FakeUsim::new(IMSI);
     card.has_usim = false;
     let not = testbed.modem(card, &["001-01"]).register().await.unwrap_err();
     assert!(matches!(not.why, NoService::Card(_)), "{not}");
@@ -466,4 +495,29 @@ async fn a_device_with_an_lpa_searches_for_its_home_network() {
     assert_eq!(device.modem.registered().unwrap().plmn, partner);
     testbed.networks.set_coverage(home, true);
     assert_eq!(device.search_home(partner).await.unwrap().unwrap().plmn, home);
+}
+
+/// A pause in which a network accepts devices again.
+struct Relents(Arc<Networks>, Plmn);
+
+impl Pause for Relents {
+    fn before(&self, _: u32) -> BoxFuture<'_, ()> {
+        self.0.set_policy(self.1, Policy::default());
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test]
+async fn a_device_with_an_lpa_repeats_a_registration_after_a_temporary_refusal() {
+    let testbed = testbed();
+    for (registration_tries, is_accepted) in [(1, false), (2, true)] {
+        for code in ["262-42", "310-410"] {
+            testbed.networks.set_policy(plmn(code), Policy::refusing_everybody(EmmCause::CONGESTION));
+        }
+        let device = device_process(&testbed, &Slot::new(FakeUsim::new(IMSI)), &RamMemory::default());
+        let settings = DeviceSettings { registration_tries, ..DeviceSettings::default() };
+        let pause = Relents(Arc::clone(&testbed.networks), plmn("262-42"));
+        let mut device = device.with_settings(settings).with_pause(pause);
+        assert_eq!(device.register().await.is_ok(), is_accepted, "{registration_tries}");
+    }
 }

@@ -343,9 +343,15 @@ async fn a_channel_transfers_data_in_both_directions() {
     stream.write_all(&sent).await.unwrap();
     let envelope = testbed.next_envelope().await;
     assert_eq!(envelope, Envelope::EventDownload(EventDownload::DataAvailable { status, length: 255 }));
+    let receive = || Command::ReceiveData { channel: 1, length: 0xED };
+    let commands = sent.len().div_ceil(0xED);
+    for number in 1..=commands {
+        let number = u8::try_from(number).unwrap();
+        testbed.send_proactive(Proactive { number, command: receive() }.to_bytes());
+    }
     let mut received = Vec::new();
-    while received.len() < sent.len() {
-        let response = testbed.execute(Command::ReceiveData { channel: 1, length: 0xED }).await;
+    for _ in 1..=commands {
+        let Observed::Response(response) = testbed.next_observed().await else { panic!() };
         let Response::Received { data, left } = response.response else { panic!("{response:?}") };
         assert_eq!(left == 0, received.len() + data.len() == sent.len());
         received.extend(data);
@@ -384,6 +390,11 @@ async fn invalid_channel_commands_are_refused_with_a_cause() {
     let mut server = testbed.hosts.listen("10.0.0.1:443");
     let bip = |cause: BipCause| (GeneralResult::BIP_ERROR, vec![cause.0]);
     assert_eq!(testbed.execute_refused(channel(444, true)).await, bip(BipCause::NOT_REACHABLE));
+    let opened = |testbed: &Testbed| {
+        let events = testbed.events.all();
+        events.into_iter().rfind(|event| event.function == "OPEN CHANNEL").unwrap().outcome
+    };
+    assert_eq!(opened(&testbed), Outcome::Refused("result 3A".to_owned()));
     let changed = |change: fn(&mut ChannelParameters)| {
         let Command::OpenChannel(mut command) = channel(443, true) else { panic!() };
         change(&mut command.parameters);
@@ -411,6 +422,7 @@ async fn invalid_channel_commands_are_refused_with_a_cause() {
         let status = ChannelStatus { channel: number, state: ChannelState::Closed };
         assert!(matches!(opened.response, Response::Channel { status: Some(own), .. } if own == status));
     }
+    assert_eq!(opened(&testbed), Outcome::Done);
     assert_eq!(testbed.execute_refused(channel(443, false)).await, bip(BipCause::NO_CHANNEL));
     let send = Command::SendData { channel: 7, immediately: true, data: b"now".to_vec() };
     assert_eq!(testbed.execute(send).await.result, GeneralResult::PERFORMED);
@@ -520,8 +532,12 @@ async fn a_device_returns_to_its_home_network_after_an_outage() {
     tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
     assert_eq!(testbed.networks.place_of(imsi), Some(partner), "the card has a channel open");
     drop(stream);
+    testbed.events.take();
     testbed.settle().await;
     assert_eq!(testbed.networks.place_of(imsi), Some(home));
+    // The device waits for messages in its present network, and not in the former one.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(testbed.events.all().iter().all(|event| event.function != "network lost"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -553,15 +569,19 @@ async fn a_device_that_does_not_poll_its_card_returns_to_its_home_network_once()
 /// of a subscription is permanent.
 #[tokio::test(start_paused = true)]
 async fn a_permanent_refusal_is_respected_for_a_limited_time() {
-    for cause in [EmmCause::PLMN_NOT_ALLOWED, EmmCause::ILLEGAL_UE] {
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    // The second refusal of the last device begins another period.
+    for (cause, refused, accepted) in
+        [(EmmCause::PLMN_NOT_ALLOWED, 1, 45), (EmmCause::ILLEGAL_UE, 1, 45), (EmmCause::ILLEGAL_UE, 46, 90)]
+    {
         let testbed = testbed_in(&["262-42"]);
         let imsi = IMSI.parse().unwrap();
         testbed.networks.set_policy(plmn("262-42"), Policy::refusing_everybody(cause));
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(minutes(refused)).await;
         testbed.networks.set_policy(plmn("262-42"), Policy::default());
-        tokio::time::sleep(Duration::from_secs(30 * 60)).await;
+        tokio::time::sleep(minutes(accepted - refused - 1)).await;
         assert_eq!(testbed.networks.place_of(imsi), None, "{cause}");
-        tokio::time::sleep(Duration::from_secs(15 * 60)).await;
+        tokio::time::sleep(minutes(2)).await;
         assert_eq!(testbed.networks.place_of(imsi), Some(plmn("262-42")), "{cause}");
     }
 }
@@ -574,6 +594,26 @@ async fn a_temporary_refusal_is_followed_by_another_attempt() {
     testbed.networks.set_policy(plmn("262-42"), Policy::default());
     tokio::time::sleep(AlwaysOnSettings::default().search_pause).await;
     assert_eq!(testbed.networks.place_of(IMSI.parse().unwrap()), Some(plmn("262-42")));
+}
+
+/// Events wait while the card is busy.
+#[tokio::test(start_paused = true)]
+async fn a_busy_card_gets_all_events_in_their_order() {
+    let mut testbed = testbed().await;
+    testbed.subscribe(&[Event::LOCATION_STATUS]).await;
+    testbed.answer_envelope(&[], 0x9300);
+    testbed.networks.set_coverage(plmn("001-01"), false);
+    let lost = testbed.next_envelope().await;
+    let none = EventDownload::LocationStatus { status: LocationStatus::None, location: None };
+    assert_eq!(lost, Envelope::EventDownload(none));
+    testbed.handle.set_visible(vec![plmn("262-42")]);
+    assert_eq!(testbed.next_envelope().await, lost);
+    let moved = testbed.next_envelope().await;
+    let Envelope::EventDownload(EventDownload::LocationStatus { status, .. }) = moved else { panic!() };
+    assert_eq!(status, LocationStatus::Normal);
+    testbed.settle().await;
+    let events = testbed.events.all();
+    assert_eq!(events.iter().filter(|event| event.function == "location status").count(), 2);
 }
 
 #[tokio::test(start_paused = true)]

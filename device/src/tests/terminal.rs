@@ -94,6 +94,9 @@ async fn refusals_and_status_words_are_distinct_errors() {
     let lines: Vec<_> = events.all().iter().map(ToString::to_string).collect();
     assert!(lines[0].contains("LPA -> eUICC ES10c.DeleteProfile"), "{}", lines[0]);
     assert!(lines[0].contains("refused: profile-not-in-disabled-state(2)"), "{}", lines[0]);
+    // Each event has its own octets: DELETE and MANAGE CHANNEL, and two status words.
+    let second = &events.all()[1];
+    assert_eq!((second.bytes_sent, second.bytes_received), (20 + 4, 2 + 2));
 }
 
 #[tokio::test]
@@ -184,6 +187,29 @@ async fn a_card_that_announces_data_and_sends_none_is_an_error() {
     ]);
     let error = es10.get_eid().await.unwrap_err().to_string();
     assert!(error.contains("61xx repeatedly without data"), "{error}");
+}
+
+/// A card with an answer of so many octets.
+struct LongAnswer(usize);
+
+impl CardInterface for LongAnswer {
+    async fn transmit(&mut self, _: &[u8]) -> Result<Vec<u8>, CardInterfaceFault> {
+        let part = vec![0; self.0.min(255)];
+        self.0 -= part.len();
+        let status = if self.0 == 0 { [0x90, 0x00] } else { [0x61, 0xFF] };
+        Ok([part.as_slice(), &status].concat())
+    }
+
+    async fn reset(&mut self) -> Result<Atr, CardInterfaceFault> {
+        Ok(Atr::default())
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_more_than_1048576_octets_is_an_error() {
+    assert_eq!(Terminal::new(LongAnswer(1 << 20)).status().await, Ok(()));
+    let error = Terminal::new(LongAnswer((1 << 20) + 1)).status().await.unwrap_err().to_string();
+    assert!(error.contains("more than 1048576 octets"), "{error}");
 }
 
 #[tokio::test]

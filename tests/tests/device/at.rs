@@ -142,6 +142,10 @@ async fn a_refusing_network_is_reported_as_registration_denied() {
     port.expect("ATE0+CMEE=2;+CREG=1", &["OK"]).await;
     assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 3"]);
     port.expect("AT+COPS=1,2,\"00101\"", &["+CME ERROR: network not allowed - emergency calls only"]).await;
+    // A modem that was refused does not search again without a command.
+    testbed.networks.set_policy(plmn("001-01"), network::Policy::default());
+    port.0.search_again();
+    assert_eq!(port.unasked().await, [""; 0]);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use world::{
 };
 
 use crate::at::Port;
-use crate::testbed::{ADDRESS, BOOTSTRAP, Interface, LOCAL, Testbed};
+use crate::testbed::{ADDRESS, BOOTSTRAP, Interface, LOCAL, Testbed, iccid, plmn};
 
 const NUMBER: &str = "+4915100000001";
 const SENDER: &str = "1000";
@@ -113,6 +113,63 @@ async fn a_received_message_is_announced_read_and_deleted_in_both_formats() {
 }
 
 #[tokio::test]
+async fn messages_are_listed_and_deleted_by_their_status_and_shown_by_their_class() {
+    const CLASS_1_OCTETS: u8 = 0xF5;
+    const CLASS_3_OCTETS: u8 = 0xF7;
+    let testbed = Testbed::abroad().await;
+    let smsc = service_centre(&testbed);
+    let mut port = registered(&testbed).await;
+    port.expect("AT+CMGF=1;+CNMI=2,3", &["OK"]).await;
+    submit(&smsc, CLASS_3_OCTETS, 0, b"shown").await;
+    let header = "\"1000\",,\"26/11/21,08:00:00+00\"";
+    assert_eq!(arrives(&mut port).await, [&format!("+CMT: {header}"), "73686F776E"]);
+    for text in [b"old", b"new"] {
+        submit(&smsc, CLASS_1_OCTETS, 0, text).await;
+        arrives(&mut port).await;
+    }
+    let (old, new) = (format!("+CMGL: 1,\"REC READ\",{header}"), format!("+CMGL: 2,\"REC UNREAD\",{header}"));
+    port.lines("AT+CMGR=1").await;
+    port.expect("AT+CMGL=\"REC READ\"", &[&old, "6F6C64", "OK"]).await;
+    port.expect("AT+CMGL=\"STO SENT\"", &["OK"]).await;
+    port.expect("AT+CMGD=1,5", &["+CMS ERROR: 303"]).await;
+    port.expect("AT+CMGD=1,1;+CMGL=\"ALL\"", &[&new, "6E6577", "OK"]).await;
+    port.expect("AT+CMGD=1,3;+CPMS?", &["+CPMS: \"ME\",0,100,\"ME\",0,100,\"ME\",0,100", "OK"]).await;
+    port.expect("AT+CMGF=0;+CMGL=5", &["+CMS ERROR: 304"]).await;
+}
+
+#[tokio::test]
+async fn a_modem_gets_the_messages_of_its_present_network() {
+    let testbed = Testbed::abroad().await;
+    let smsc = service_centre(&testbed);
+    let mut port = registered(&testbed).await;
+    port.expect("AT+CNMI=2,1", &["OK"]).await;
+    tokio::select! {
+        biased;
+        () = port.0.network_event() => panic!("there is no message"),
+        () = std::future::ready(()) => {}
+    }
+    port.expect("AT+COPS=1,2,\"26242\"", &["OK"]).await;
+    submit(&smsc, 0, 0, b"Hello").await;
+    assert_eq!(arrives(&mut port).await, ["+CMTI: \"ME\",1"]);
+}
+
+#[tokio::test]
+async fn the_loss_of_the_network_is_reported_and_another_network_searched() {
+    let testbed = Testbed::abroad().await;
+    let mut port = registered(&testbed).await;
+    port.expect("AT+CREG=1", &["OK"]).await;
+    port.expect("ATD*99***1#", &["CONNECT"]).await;
+    testbed.networks.set_coverage(plmn("001-01"), false);
+    assert_eq!(arrives(&mut port).await, ["NO CARRIER", "+CREG: 2", "+CREG: 5"]);
+    // Without any network, the modem searches periodically.
+    testbed.networks.set_coverage(plmn("262-42"), false);
+    assert_eq!(arrives(&mut port).await, ["+CREG: 2"]);
+    testbed.networks.set_coverage(plmn("001-01"), true);
+    port.0.search_again();
+    assert_eq!(port.unasked().await, ["+CREG: 1"]);
+}
+
+#[tokio::test]
 async fn a_message_for_the_card_is_not_shown_or_stored() {
     const DATA_DOWNLOAD: u8 = 0x7F;
     const CLASS_2_OCTETS: u8 = 0xF6;
@@ -185,7 +242,11 @@ async fn a_message_is_sent_in_both_formats_and_refusals_are_reported() {
     port.expect("AT+CMGS=\"1000\"", &["> "]).await;
     assert_eq!(port.raw(&[vec![b'x'; 2000], vec![0x1A]].concat()).await, ["+CMS ERROR: 305"]);
     port.expect("AT+CMGS=\"not a number\"", &["+CMS ERROR: 305"]).await;
-    port.expect("AT+CMGF=0;+CMGS=15", &["> "]).await;
+    // Spaces count, too.
+    port.expect("AT+CMGF=0;+CMGS=17", &["> "]).await;
+    let padded = format!("{}{pdu}\x1A", " ".repeat(1024));
+    assert_eq!(port.raw(padded.as_bytes()).await, ["+CMS ERROR: 304"]);
+    port.expect("AT+CMGS=15", &["> "]).await;
     assert_eq!(port.raw(format!("{pdu}\x1A").as_bytes()).await, ["+CMS ERROR: 304"]);
     for malformed in ["zz", "", "05", "0001"] {
         port.expect("AT+CMGS=1", &["> "]).await;
@@ -197,6 +258,36 @@ async fn a_message_is_sent_in_both_formats_and_refusals_are_reported() {
         .await;
     port.expect("AT+CSCA=\"+491710000000\";+CSCA?", &["+CSCA: \"+491710000000\",145", "OK"]).await;
     port.expect("AT+CPMS=\"SM\"", &["+CMS ERROR: 303"]).await;
+    port.expect("AT+CSMS=1", &["+CMS ERROR: 303"]).await;
+}
+
+/// TS 27.005 section 3.1, `<data>`: with a TP-DCS of octets or UCS2, the text is in hexadecimal.
+#[tokio::test]
+async fn the_coding_of_a_sent_text_is_that_of_csmp() {
+    let testbed = Testbed::abroad().await;
+    let smsc = service_centre(&testbed);
+    let mut port = registered(&testbed).await;
+    port.expect("AT+CMGF=1;+CSMP=17,,,8;+CSMP?", &["+CSMP: 17,167,0,8", "OK"]).await;
+    port.expect("AT+CSMP=1", &["+CMS ERROR: 305"]).await;
+    let client = smsc.account("host");
+    for (number, (dcs, text, octets)) in
+        [(8, "4E2D", &[0x4E, 0x2D][..]), (4, "FF", &[0xFF]), (16, "Hi", b"Hi")].into_iter().enumerate()
+    {
+        port.expect(&format!("AT+CSMP=17,167,0,{dcs}"), &["OK"]).await;
+        port.expect("AT+CMGS=\"1000\"", &["> "]).await;
+        let sent = format!("+CMGS: {}", number + 1);
+        assert_eq!(port.raw(format!("{text}\x1A").as_bytes()).await, [sent.as_str(), "OK"]);
+        let delivery = client.next().await;
+        client.taken(&delivery.ticket).unwrap();
+        let IncomingDelivery::Message(message) = delivery.arrived else { panic!("{delivery:?}") };
+        assert_eq!((message.data_coding, message.user_data.as_slice()), (dcs, octets));
+    }
+    // The 7-bit alphabet has no such character, and a message has at most 140 octets.
+    for (dcs, text) in [(16, "\u{4E2D}".to_owned()), (4, "00".repeat(141)), (4, "no octets".to_owned())] {
+        port.expect(&format!("AT+CSMP=17,167,0,{dcs}"), &["OK"]).await;
+        port.expect("AT+CMGS=\"1000\"", &["> "]).await;
+        assert_eq!(port.raw(format!("{text}\x1A").as_bytes()).await, ["+CMS ERROR: 305"], "{text}");
+    }
 }
 
 #[tokio::test]
@@ -217,9 +308,14 @@ async fn a_data_call_reaches_the_loopback_network_and_ends_with_the_registration
     port.expect("AT+CGPADDR", &["+CGPADDR: 1", "+CGPADDR: 3,\"10.64.3.2\"", "OK"]).await;
     port.expect("AT+CGDCONT=3", &["+CME ERROR: 3"]).await;
     port.expect("AT+CGDCONT=4,\"IPV6\",\"internet\"", &["+CME ERROR: 128"]).await;
-    for wrong in ["+CGDCONT=9,\"IP\"", "+CGACT=2", "+CGDATA=\"M-HEX\",1"] {
+    let (longest, too_long) = ("a".repeat(100), "a".repeat(101));
+    let too_long = format!("+CGDCONT=5,\"IP\",\"{too_long}\"");
+    for wrong in ["+CGDCONT=9,\"IP\"", "+CGACT=2", "+CGDATA=\"M-HEX\",1", &too_long] {
         port.expect(&format!("AT{wrong}"), &["+CME ERROR: 50"]).await;
     }
+    // Without further parameters the context becomes undefined.
+    port.expect(&format!("AT+CGDCONT=5,\"IP\",\"{longest}\";+CGDCONT=5"), &["OK"]).await;
+    port.expect("AT+CGACT?", &["+CGACT: 1,0", "+CGACT: 3,1", "OK"]).await;
     for (wrong, answer) in [("D*99***7#", "NO CARRIER"), ("D123", "NO CARRIER"), ("O", "ERROR")] {
         port.expect(&format!("AT{wrong}"), &[answer]).await;
     }
@@ -256,6 +352,8 @@ async fn a_data_call_reaches_the_loopback_network_and_ends_with_the_registration
     assert_eq!(port.unasked().await, ["NO CARRIER", "+CREG: 0"]);
     port.expect("AT+CGATT=1", &["OK"]).await;
     assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 1"]);
+    port.expect("AT+CGATT=1", &["OK"]).await;
+    assert_eq!(port.unasked().await, [] as [String; 0], "the modem is attached already");
 }
 
 #[tokio::test]
@@ -274,18 +372,23 @@ async fn a_ussd_request_is_answered_as_not_supported() {
 async fn profiles_are_downloaded_enabled_and_deleted_with_the_commands_of_the_euicc() {
     let testbed = Testbed::abroad().await;
     let eid = testbed.eid();
-    let code = testbed.order(LOCAL, None).await.to_string();
+    let code = testbed.order(LOCAL, Some("2468")).await.to_string();
     let mut port = Port::new(&testbed, &[]);
     port.expect("ATE0+CMEE=1;+CREG=1", &["OK"]).await;
     port.expect("AT+CGEUICCID", &["+CME ERROR: 4"]).await;
     let modem: AtModem<Slot<Interface>> = port.0;
-    let mut port = Port(modem.with_lpa(testbed.device.lpa));
+    let mut lpa = testbed.device.lpa;
+    lpa.set_nickname(iccid(BOOTSTRAP), "The \"first\" one").await.unwrap();
+    let mut port = Port(modem.with_lpa(lpa));
     port.unasked().await;
     port.expect("AT+CGEUICCID", &[&format!("+CGEUICCID: \"{eid}\""), "OK"]).await;
-    port.expect(&format!("AT+CEUICCPD=\"{code}\""), &[&format!("+CEUICCPD: \"{}\"", LOCAL.0), "OK"]).await;
+    port.expect(&format!("AT+CEUICCPD=\"{code}\""), &["+CME ERROR: 100"]).await;
+    let confirmed = format!("AT+CEUICCPD=\"{code}\",\"2468\"");
+    port.expect(&confirmed, &[&format!("+CEUICCPD: \"{}\"", LOCAL.0), "OK"]).await;
     port.expect(&format!("AT+CEUICCPMETAI=\"{}\",\"Office\"", LOCAL.0), &["OK"]).await;
     let listed = port.lines("AT+CEUICCPMETAI?").await;
-    assert!(listed[0].starts_with(&format!("+CEUICCPMETAI: \"{}\",1,\"\",", BOOTSTRAP.0)), "{listed:?}");
+    let first = format!("+CEUICCPMETAI: \"{}\",1,\"The 'first' one\",", BOOTSTRAP.0);
+    assert!(listed[0].starts_with(&first), "{listed:?}");
     assert!(listed[1].starts_with(&format!("+CEUICCPMETAI: \"{}\",0,\"Office\",", LOCAL.0)), "{listed:?}");
 
     port.expect(&format!("AT+CEUICCPM=1,\"{}\"", LOCAL.0), &["OK"]).await;
@@ -300,8 +403,15 @@ async fn profiles_are_downloaded_enabled_and_deleted_with_the_commands_of_the_eu
     port.expect("AT+CEUICCPNM=0;+CEUICCPNM?", &["OK"]).await;
 
     port.expect(&format!("AT+CEUICCPM=2,\"{}\"", LOCAL.0), &["+CME ERROR: 3"]).await;
+    port.expect(&format!("AT+CEUICCPM=0,\"{}\"", LOCAL.0), &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 0"]);
+    port.expect(&format!("AT+CEUICCPM=1,\"{}\"", LOCAL.0), &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 1"]);
     port.expect(&format!("AT+CEUICCPM=2,\"{}\"", BOOTSTRAP.0), &["OK"]).await;
-    port.expect(&format!("AT+CEUICCPM=1,\"{}\"", BOOTSTRAP.0), &["+CME ERROR: 22"]).await;
+    for operation in [0, 1, 2] {
+        let change = format!("AT+CEUICCPM={operation},\"{}\"", BOOTSTRAP.0);
+        port.expect(&change, &["+CME ERROR: 22"]).await;
+    }
     port.expect("AT+CEUICCSMDPA=\"smdp.example.com\"", &["OK"]).await;
     let addresses = port.lines("AT+CEUICCSMDPA?").await;
     assert!(addresses[0].starts_with("+CEUICCSMDPA: \"smdp.example.com\",\"smds."), "{addresses:?}");

@@ -98,11 +98,18 @@ async fn the_order_depends_on_the_decision_of_the_user() {
 async fn another_profile_or_provider_than_expected_ends_the_order() {
     for expected in [
         Expected { iccid: Some(iccid(BOOTSTRAP)), ..Expected::default() },
-        Expected { service_provider_name: Some("Another provider".into()), ..Expected::default() },
+        Expected { iccid: Some(iccid(LOCAL)), service_provider_name: Some("Another provider".into()) },
     ] {
         let mut testbed = Testbed::new().await;
         let error = ending(&mut testbed, LOCAL, expecting(expected), &[]).await;
         is_cancelled(&mut testbed, LOCAL, CancelSessionReason::METADATA_MISMATCH, &error).await;
+    }
+    let mut expected = Expected { iccid: Some(iccid(LOCAL)), ..Expected::default() };
+    for _ in 0..2 {
+        let mut testbed = Testbed::new().await;
+        let code = testbed.order(LOCAL, None).await;
+        let installed = testbed.device.lpa.download(&code, expecting(expected.clone())).await.unwrap();
+        expected.service_provider_name = Some(installed.metadata.service_provider_name);
     }
 }
 
@@ -132,7 +139,13 @@ async fn a_profile_with_ppr1_must_be_the_only_operational_one() {
         testbed.server.add_profile(&package(profile), &options).await.unwrap();
     }
     let code = testbed.order(others[0], None).await;
-    testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+    // The card's rules authorisation table demands the consent of the user.
+    let consent = Consent::Ask(Box::new(|offer| {
+        assert!(offer.policy_rules_need_consent);
+        Decision::Accept
+    }));
+    let options = DownloadOptions { consent, ..DownloadOptions::default() };
+    testbed.device.lpa.download(&code, options).await.unwrap();
     let error = ending(&mut testbed, others[1], DownloadOptions::default(), &[]).await;
     let DownloadError::Cancelled(cancelled) = &error else { panic!("{error}") };
     assert_eq!(cancelled.reason, CancelSessionReason::PPR_NOT_ALLOWED);

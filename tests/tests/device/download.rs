@@ -2,6 +2,7 @@
 //! to 3.1.3).
 
 use device::lpa::{DownloadError, DownloadOptions, Es9Error, Handled, SessionError};
+use rsp::activation_code::ActivationCode;
 use rsp::sgp22::CancelSessionReason;
 use rsp::status::Status;
 use sm_dp::ProfileState;
@@ -15,7 +16,8 @@ fn with_code(code: &str) -> DownloadOptions {
 #[tokio::test]
 async fn a_download_installs_and_its_result_reaches_the_server() {
     let mut testbed = Testbed::new().await;
-    let code = testbed.order(LOCAL, None).await;
+    // A blank before the activation code is a finding.
+    let code: ActivationCode = format!(" {}", testbed.order(LOCAL, None).await).parse().unwrap();
     let installed = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
     assert_eq!(installed.iccid, iccid(LOCAL));
     assert_eq!(installed.notification.handled, Handled::Delivered);
@@ -24,6 +26,7 @@ async fn a_download_installs_and_its_result_reaches_the_server() {
     assert_eq!(testbed.device.lpa.process_notifications().await.unwrap(), []);
     let timeline = testbed.timeline().join("\n");
     for function in [
+        "activation code read",
         "LPA -> eUICC ES10b.GetEUICCChallenge",
         "LPA -> smdpp.landfall.example ES9+.InitiateAuthentication",
         "LPA -> eUICC ES10b.AuthenticateServer",

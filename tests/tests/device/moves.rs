@@ -36,6 +36,7 @@ async fn moves_to_the_local_profile(mut testbed: Testbed, package: u64) {
     let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
     let Ending::Moved(registered) = &report.ending else { panic!("{:?}", report.ending) };
     assert_eq!((registered.imsi.to_string().as_str(), registered.service), (LOCAL.1, Service::Home));
+    assert_eq!(report.ending.registered(), Some(registered));
     let before = report.before.unwrap();
     assert_eq!((before.imsi.to_string().as_str(), before.service), (BOOTSTRAP.1, Service::Roaming));
     assert_eq!(report.bootstrap, Some(iccid(BOOTSTRAP)));
@@ -46,6 +47,10 @@ async fn moves_to_the_local_profile(mut testbed: Testbed, package: u64) {
     assert!(deliveries.iter().all(|each| each.handled == Handled::Delivered));
     assert!(report.card.apdus > 50 && report.card.to_card > package, "{:?}", report.card);
     assert!(report.http.requests >= 6 && report.http.received > package, "{:?}", report.http);
+    // The change is complete.
+    testbed.power_cycle();
+    let recovery = testbed.device.recover().await;
+    assert!(matches!(recovery, Recovery::Working { interrupted: None, .. }), "{recovery:?}");
 }
 
 /// The metadata in the response to AuthenticateClient is not signed. The package determines what
@@ -111,6 +116,18 @@ async fn an_enabled_profile_is_enabled_again_without_an_error() {
     assert_eq!(refused.code(), Some(EnableResult::ICCID_OR_AID_NOT_FOUND.0));
 }
 
+/// The traffic of the earlier changes is not counted again.
+#[tokio::test]
+async fn a_report_has_the_traffic_of_its_own_change() {
+    let mut testbed = Testbed::abroad().await;
+    let code = testbed.order(LOCAL, None).await;
+    let download = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
+    let back = testbed.device.switch_to(iccid(BOOTSTRAP), None).await;
+    assert!(back.card.to_card < download.card.to_card / 2, "{:?} {:?}", back.card, download.card);
+    // The second change has only its two notifications.
+    assert!(back.http.requests == 2 && back.http.sent < download.http.sent, "{:?}", back.http);
+}
+
 #[tokio::test]
 async fn a_memory_reset_deletes_the_profiles_once() {
     let mut testbed = Testbed::abroad().await;
@@ -142,7 +159,10 @@ async fn a_device_without_coverage_recovers_when_coverage_returns() {
     testbed.networks.set_coverage(plmn("262-42"), false);
     let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
     assert!(matches!(report.ending, Ending::Stranded { .. }), "{:?}", report.ending);
-    assert!(matches!(testbed.device.recover().await, Recovery::Stranded(_)));
+    assert_eq!(report.notifications.unwrap(), [], "without service the servers cannot be reached");
+    let Recovery::Stranded(rejected) = testbed.device.recover().await else { panic!() };
+    let tried: Vec<_> = rejected.iter().map(|(iccid, _)| *iccid).collect();
+    assert_eq!(tried, [iccid(BOOTSTRAP), iccid(LOCAL)]);
     testbed.networks.set_coverage(plmn("262-42"), true);
     testbed.power_cycle();
     let recovery = testbed.device.recover().await;

@@ -195,11 +195,9 @@ impl Command {
         let radio = Client::default().link(&settings.network, None)?;
         let mut modem = Modem::new(card_interface, RemoteNetworks::new(radio), events.clone());
         modem.set_visible(self.visible.clone());
-        let defaults = AlwaysOnSettings::default();
         let device = AlwaysOnSettings {
-            imei: options.imei.unwrap_or(defaults.imei),
+            imei: options.imei.unwrap_or(AlwaysOnSettings::default().imei),
             search_pause: Duration::from_secs(options.search_pause.max(1)),
-            ..defaults
         };
         let dial = options
             .channels_to

@@ -404,8 +404,7 @@ fn begin(
     let events = EventSource::silent(sim.simulation.clock());
     let mut modem = Modem::new(slot, radio, events.clone());
     modem.set_visible(hears.to_vec());
-    let settings =
-        AlwaysOnSettings { search_pause: SEARCH, imei: told_imei(imei(eid)), ..AlwaysOnSettings::default() };
+    let settings = AlwaysOnSettings { search_pause: SEARCH, imei: told_imei(imei(eid)) };
     let online = Online::new(modem, channels, settings, events);
     *online_device.handle() = Some(online.handle());
     Some(Ok(online))

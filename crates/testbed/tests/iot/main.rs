@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod coap;
+mod damage;
 mod discovery;
+mod installation;
 mod interruptions;
 
 use std::sync::{Arc, LazyLock, Mutex};
@@ -16,16 +18,16 @@ use device::IpaSettings;
 use device::ipa::{Binding, CheckIn, Connection, ConnectionChange, ResultDelivery, VisitEnd};
 use eim::NewDevice;
 use eim::records::{DataRequest, Download, DownloadSource, EimOperation, Outcome, Package, ProfileOperation};
-use euicc_sim::IotDescription;
+use euicc_sim::{IotDescription, TerminalCapabilityRule};
 use http::{Request, Response};
 use rsp::der::{Asn1, BitString, Raw};
 use rsp::finding::FindingKind;
-use rsp::ids::{Iccid, TransactionId};
+use rsp::ids::{Iccid, SubjectKeyIdentifier, TransactionId};
 use rsp::sgp22::ProfileState;
 use rsp::sgp32::es10b::{ConfigureImmediateProfileEnablingRequest, EuiccMemoryResetRequest, reset_options};
 use rsp::sgp32::esipa::{
     self, EimPackageError, EimPackageResult, EmptyResponse, GetEimPackageResponse,
-    InitiateAuthenticationRequest, ProvideEimPackageResultRequest, ProvideEimPackageResultResponse,
+    ProvideEimPackageResultRequest, ProvideEimPackageResultResponse,
 };
 use rsp::sgp32::ipa_data::{
     IpaEuiccDataRequest, IpaEuiccDataResponse, ProfileDownloadData, ProfileDownloadTriggerRequest,
@@ -116,21 +118,33 @@ fn all_delivered(report: &CheckIn) {
 // req: SGP.32-3.2.3.1-Direct, SGP.32-3.3.1-Acknowledgements
 #[test]
 fn a_device_moves_to_a_local_profile_and_the_former_one_is_deleted() {
+    let mut setup = setup();
+    setup.card.terminal_capability = TerminalCapabilityRule::BeforeChannel;
     simulate(async |simulation| {
-        let mut iot = Iot::from_factory(&simulation, &setup()).await.unwrap();
+        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
         assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
         let code = iot.release(iot.local).await.unwrap();
         let downloaded = iot.order(0, download(code, false)).await.unwrap();
         let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
         let deleted = ProfileOperation::Delete { iccid: iot.bootstrap };
         let deleted = iot.order(0, operations([deleted])).await.unwrap();
+        let data = iot.order(0, Package::Data(DataRequest::default())).await.unwrap();
         let report = iot.check_in().await.unwrap();
         all_delivered(&report);
+        assert!(matches!(iot.outcome(0, &data).await.unwrap(), Some(Outcome::Data(_))));
+        let events = iot.events.all();
+        let findings: Vec<_> = events.iter().flat_map(|event| &event.findings).collect();
+        assert!(findings.is_empty(), "{findings:?}");
         assert!(matches!(iot.outcome(0, &downloaded).await.unwrap(), Some(Outcome::Download(_))));
         assert_eq!(results(&iot, 0, &moved).await, ["enable ok(0)"]);
         assert_eq!(results(&iot, 0, &deleted).await, ["delete ok(0)"]);
         assert_eq!(held(&mut iot).await, [iot.local]);
         assert_eq!(report.registered.unwrap().plmn.to_string(), "262-42");
+        let (all, direct) = (iot.ipa.http_traffic(), iot.ipa.lpa().http_traffic());
+        assert!(0 < direct.sent && direct.sent < all.sent, "{direct:?} {all:?}");
+        // An eIM is not informed of the effects of its own packages.
+        let device = iot.first_eim().unwrap().device(iot.eid().unwrap()).await.unwrap().unwrap();
+        assert_eq!(device.state_change.and_then(|change| change.cause), None);
         // The SM-DP+ knows every event of both profiles.
         assert_eq!(iot.ipa.es10().list_notification().await.unwrap(), []);
         let next = iot.check_in().await.unwrap();
@@ -161,25 +175,34 @@ fn a_profile_without_service_is_rolled_back_and_the_eim_gets_the_result() {
 // req: SGP.32-3.3.2-Undeliverable
 #[test]
 fn a_result_that_cannot_be_delivered_after_a_loss_of_power_is_rolled_back() {
-    simulate(async |simulation| {
-        let mut setup = setup();
-        setup.ipa.device.request_tries = 1;
-        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
-        let code = iot.release(iot.local).await.unwrap();
-        iot.order(0, download(code, false)).await.unwrap();
-        iot.check_in().await.unwrap();
-        let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
-        // The power fails while the result of the first attempt is on its way.
-        let real = iot.first_eim().unwrap().link();
-        iot.substitute_first_eim(losing_results(&real, None)).unwrap();
-        assert!(tokio::time::timeout(Duration::from_secs(600), iot.check_in()).await.is_err());
-        // The new profile has service, but the eIM is in reach only after three attempts.
-        iot.substitute_first_eim(losing_results(&real, Some(3))).unwrap();
-        let report = iot.check_in().await.unwrap();
-        assert_eq!(report.changes, [ConnectionChange::RolledBack]);
-        assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
-        assert_eq!(results(&iot, 0, &moved).await, ["rollback ok(0)"]);
-    });
+    for has_service in [true, false] {
+        simulate(async |simulation| {
+            let mut setup = setup();
+            setup.ipa.device.request_tries = 1;
+            let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
+            let code = iot.release(iot.local).await.unwrap();
+            iot.order(0, download(code, false)).await.unwrap();
+            iot.check_in().await.unwrap();
+            let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
+            // The power fails while the result of the first attempt is on its way.
+            let real = iot.first_eim().unwrap().link();
+            iot.substitute_first_eim(losing_results(&real, None)).unwrap();
+            assert!(tokio::time::timeout(Duration::from_secs(600), iot.check_in()).await.is_err());
+            // The new profile has service, but the eIM is in reach only after three attempts; or the new
+            // profile has no service any more.
+            let lost = if has_service { 3 } else { 0 };
+            iot.substitute_first_eim(losing_results(&real, Some(lost))).unwrap();
+            if !has_service {
+                let refusal = network::Policy::refusing_everybody(network::EmmCause::ILLEGAL_UE);
+                iot.networks.set_policy(testbed::iot::LOCAL.parse().unwrap(), refusal);
+            }
+            let report = iot.check_in().await.unwrap();
+            assert_eq!(report.changes, [ConnectionChange::RolledBack]);
+            assert_eq!(report.registered.unwrap().iccid, iot.bootstrap);
+            assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
+            assert_eq!(results(&iot, 0, &moved).await, ["rollback ok(0)"]);
+        });
+    }
 }
 
 /// An eIM that loses this number of results; without a number, it never answers a result.
@@ -327,6 +350,9 @@ fn a_replayed_package_is_refused_and_not_executed_again() {
         let EuiccPackageResult::EuiccPackageErrorSigned(error) = &*result else { panic!("{result:?}") };
         let code = error.euicc_package_error_data_signed.euicc_package_error_code;
         assert_eq!(code, EuiccPackageErrorCode::REPLAY_ERROR);
+        let events = iot.events.all();
+        let loaded = events.iter().rfind(|event| event.function == "LoadEuiccPackage").unwrap();
+        assert_eq!(loaded.outcome, world::Outcome::Refused("replay-error(4)".to_owned()));
         // The eUICC keeps no result of an error.
         assert!(iot.check_in().await.unwrap().visits[0].packages.is_empty());
     });
@@ -364,8 +390,8 @@ fn an_ipa_downloads_through_the_eim_in_every_binding_and_in_full_and_compact_for
     let minimal =
         [f::EIM_CTX_PARAMS1_GENERATION, f::EIM_PROFILE_METADATA_VERIFICATION, f::MINIMIZE_ESIPA_BYTES];
     for binding in [Binding::Asn1, Binding::Json, Binding::Coap] {
-        for more in [&[][..], &minimal] {
-            for kept in [false, true] {
+        for kept in [false, true] {
+            let [full, compact] = [&[][..], &minimal].map(|more| {
                 let mut setup = setup();
                 setup.ipa.binding = Some(binding);
                 setup.ipa.features = [&features, more].concat();
@@ -374,6 +400,7 @@ fn an_ipa_downloads_through_the_eim_in_every_binding_and_in_full_and_compact_for
                     let code = iot.release(iot.local).await.unwrap();
                     let id = iot.order(0, download(code, kept)).await.unwrap();
                     let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
+                    iot.events.take();
                     let report = iot.check_in().await.unwrap();
                     all_delivered(&report);
                     let outcome = iot.outcome(0, &id).await.unwrap();
@@ -383,10 +410,19 @@ fn an_ipa_downloads_through_the_eim_in_every_binding_and_in_full_and_compact_for
                     assert_eq!(results(&iot, 0, &moved).await, ["enable ok(0)"]);
                     assert_eq!(iot.ipa.es10().list_notification().await.unwrap(), []);
                     assert_eq!(iot.eim(0).unwrap().waiting_notifications().await.unwrap(), []);
-                });
-            }
+                    ["InitiateAuthentication", "AuthenticateClient", "GetBoundProfilePackage"]
+                        .map(|function| sent(&iot, function))
+                })
+            });
+            assert!(compact.iter().zip(&full).all(|(compact, full)| compact < full), "{compact:?} {full:?}");
         }
     }
+}
+
+/// The octets of a request of the IPA.
+fn sent(iot: &Iot, function: &str) -> u64 {
+    let events = iot.events.all();
+    events.iter().find(|event| event.party == "IPA" && event.function == function).unwrap().bytes_sent
 }
 
 /// The eIM has forwarded the result to the SM-DP+, so the card must not keep it.
@@ -496,9 +532,13 @@ fn a_result_that_cannot_be_delivered_leads_to_a_rollback() {
         iot.check_in().await.unwrap();
         let moved = iot.order(0, operations([enable(iot.local)])).await.unwrap();
         let tries = setup().ipa.delivery_tries * setup().ipa.device.request_tries;
-        iot.faults
-            .install(format!("link/lose-request@ESipa.ProvideEimPackageResult#1-{tries}").parse().unwrap());
+        iot.faults.install(
+            format!("link/lose-request=1s@ESipa.ProvideEimPackageResult#1-{tries}").parse().unwrap(),
+        );
+        let begin = tokio::time::Instant::now();
         let report = iot.check_in().await.unwrap();
+        // The pauses of the device before the second and the third attempt.
+        assert!(begin.elapsed() >= Duration::from_secs(20 + 30));
         assert_eq!(report.changes, [ConnectionChange::RolledBack]);
         all_delivered(&report);
         assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
@@ -527,10 +567,10 @@ fn scripted(packages: Vec<Vec<u8>>) -> (Link, Arc<Mutex<Vec<EimPackageResult>>>)
     (link, results)
 }
 
-fn data_request(tag_list: &str) -> Vec<u8> {
+fn data_request(tag_list: &str, ci: Option<SubjectKeyIdentifier>) -> Vec<u8> {
     GetEimPackageResponse::IpaEuiccDataRequest(IpaEuiccDataRequest {
         tag_list: hex::decode(tag_list).unwrap(),
-        euicc_ci_pk_identifier_to_be_used: None,
+        euicc_ci_pk_identifier_to_be_used: ci,
         search_criteria_notification: None,
         search_criteria_euicc_package_result: None,
         eim_transaction_id: None,
@@ -552,9 +592,10 @@ fn requests_that_the_ipa_cannot_process_are_refused() {
         let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
         let damaged_code = ProfileDownloadData::ActivationCode("nonsense".to_owned());
         let (eim, results) = scripted(vec![
-            data_request("5A"),
+            data_request("5A", None),
             // The list of tags that IPAs of v1.0 understood.
-            data_request("80BF20BF228384A5A688A9BF2B"),
+            data_request("80BF20BF228384A5A688A9BF2B", None),
+            data_request("A6", Some(SubjectKeyIdentifier(vec![1; 20]))),
             trigger(Some(damaged_code)),
             // The IPA needs the download data.
             trigger(None),
@@ -566,11 +607,14 @@ fn requests_that_the_ipa_cannot_process_are_refused() {
         let described: Vec<_> =
             report.visits[0].packages.iter().map(|package| package.results.join(" ")).collect();
         let invalid = "invalid-package-format(1)";
-        assert_eq!(described, ["incorrect-tag-list(1)", "data", invalid, invalid, invalid]);
+        let other_ci = "euicc-ci-pk-id-not-found(5)";
+        assert_eq!(described, ["incorrect-tag-list(1)", "data", other_ci, invalid, invalid, invalid]);
         let results = results.lock().unwrap();
         let EimPackageResult::IpaEuiccDataResponse(data) = &results[1] else { panic!("{results:?}") };
         let IpaEuiccDataResponse::IpaEuiccData(data) = &**data else { panic!("{data:?}") };
-        assert!(data.notifications_list.is_some() && data.ipa_capabilities.is_some(), "{data:?}");
+        assert!(data.notifications_list.is_some(), "{data:?}");
+        let features = &data.ipa_capabilities.as_ref().unwrap().ipa_features;
+        assert!(features.has(ipa_features::DIRECT_RSP_SERVER_COMMUNICATION), "{features:?}");
         let events = iot.events.all();
         let findings = events.iter().flat_map(|event| &event.findings);
         assert_eq!(findings.filter(|finding| finding.kind == FindingKind::OtherTag).count(), 3);
@@ -601,40 +645,7 @@ fn requests_are_refused_while_the_emergency_profile_is_enabled() {
         assert_eq!(described, ["ecall-active(104)", "the Emergency Profile is active"]);
         iot.ipa.end_emergency().await.unwrap();
         assert_eq!(enabled(&mut iot).await, Some(iot.bootstrap));
-        assert!(iot.ipa.end_emergency().await.is_err());
-    });
-}
-
-// req: SGP.32-3.2.3.2-Echo
-#[test]
-fn an_answer_to_another_challenge_ends_a_download_through_the_eim() {
-    simulate(async |simulation| {
-        let mut setup = setup();
-        setup.ipa.features = vec![ipa_features::INDIRECT_RSP_SERVER_COMMUNICATION];
-        let mut iot = Iot::from_factory(&simulation, &setup).await.unwrap();
-        let real = iot.first_eim().unwrap().link();
-        // Replaces the challenge of the request wherever the response has it.
-        let liar = link_from(tower::service_fn(move |request: Request<Bytes>| {
-            let real = real.clone();
-            async move {
-                let sent = InitiateAuthenticationRequest::from_der(request.body());
-                let mut response = world::send(&real, request).await?;
-                if let Ok(sent) = sent {
-                    let mut body = response.body().to_vec();
-                    let at = body.windows(16).position(|octets| octets == sent.euicc_challenge).unwrap();
-                    body[at] ^= 1;
-                    *response.body_mut() = body.into();
-                }
-                Ok(response)
-            }
-        }));
-        iot.substitute_first_eim(liar).unwrap();
-        let code = iot.release(iot.local).await.unwrap();
-        let id = iot.order(0, download(code, false)).await.unwrap();
-        let report = iot.check_in().await.unwrap();
-        let why = &report.visits[0].packages[0].results[0];
-        assert!(why.contains("challenge other than"), "{why}");
-        assert!(matches!(iot.outcome(0, &id).await.unwrap(), Some(Outcome::Download(_))));
-        assert_eq!(held(&mut iot).await, [iot.bootstrap]);
+        let refused = iot.ipa.end_emergency().await.unwrap_err();
+        assert!(refused.to_string().contains("DisableEmergencyProfile"), "{refused}");
     });
 }

@@ -157,4 +157,12 @@ mod tests {
         assert_eq!(time(&[0x62, 0x11, 0x22, 0x11, 0x21, 0x31, 0x00]), "26/11/22,11:12:13+00");
         assert_eq!(time(&[0x62, 0x11, 0x22, 0x11, 0x21, 0x31, 0x8A]), "26/11/22,11:12:13-28");
     }
+    /// The 7-bit text of an alphanumeric address is packed. A string of AT commands has no quotation mark.
+    #[test]
+    fn an_alphanumeric_sender_is_shown_as_text() {
+        let shown = |value: &[u8]| number(&Address::from_value(value).unwrap());
+        assert_eq!(shown(&[0xD0, 0x41, 0x21]), "AB");
+        assert_eq!(shown(&[0xD0, 0x41, 0x11]), "A'");
+        assert_eq!((shown(&[0x91, 0x21]), shown(&[0x81, 0x21])), ("+12".to_owned(), "12".to_owned()));
+    }
 }
