@@ -89,4 +89,14 @@ mod tests {
         assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(retry_delay), minutes);
         assert_eq!(retry_delay(u32::MAX), Duration::from_secs(6 * 3600));
     }
+
+    #[test]
+    fn a_failed_check_in_has_the_reason() {
+        let fault = LinkFault::new(world::LinkFaultKind::Refused, "platform", "not started");
+        let body = Bytes::from_static(b"unknown device");
+        let refused = CheckInError::Refused { status: StatusCode::NOT_FOUND, body };
+        assert_eq!(refused.to_string(), "404 Not Found: unknown device");
+        assert_eq!(CheckInError::Invalid("no JSON".to_owned()).to_string(), "no JSON");
+        assert_eq!(CheckInError::Link(fault.clone()).to_string(), fault.to_string());
+    }
 }

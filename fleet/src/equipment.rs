@@ -107,6 +107,8 @@ mod tests {
         // A stay that began after the stays were collected ends the stay of the former card too.
         let newest = device(5, &[stay("286-02", "TR", A, 250, None)]);
         assert_eq!(others(&newest)[0].until, Some(Timestamp(250)));
+        let simultaneous = device(6, &[stay("286-02", "TR", A, 100, None)]);
+        assert_eq!(others(&simultaneous)[0].until, Some(Timestamp(300)));
         let uncounted = RuleBook::parse("").unwrap();
         let none = Equipment::of([(first.eid, &first.connection.history)].into_iter(), &uncounted);
         assert!(none.0.is_empty(), "no rule counts by IMEI");

@@ -397,5 +397,18 @@ mod tests {
         (0..40).for_each(|n| trail.push(Timestamp(n), DeviceEvent::Changed));
         assert_eq!((trail.entries().len(), trail.forgotten()), (Trail::MAX, 8));
         assert_eq!(trail.entries()[0].at, Timestamp(8));
+        let stored = serde_json::to_string(&trail).unwrap();
+        assert_eq!(serde_json::from_str::<Trail>(&stored).unwrap(), trail);
+    }
+
+    #[test]
+    fn a_recurring_discrepancy_is_recorded_again_after_eight_other_events() {
+        let mut trail = Trail::default();
+        for (others, recorded) in [(0, 1), (0, 1), (7, 1), (1, 2), (8, 3)] {
+            (0..others).for_each(|_| trail.push(Timestamp(0), DeviceEvent::Changed));
+            trail.found(Timestamp(0), Discrepancy::TooLong);
+            let is_found = |entry: &&TrailEntry| matches!(entry.event, DeviceEvent::Found(_));
+            assert_eq!(trail.entries().iter().filter(is_found).count(), recorded, "{trail:?}");
+        }
     }
 }

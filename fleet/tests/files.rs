@@ -11,7 +11,7 @@
 use std::sync::{Arc, Mutex};
 
 use fleet::{
-    ImportError,
+    ImportError, State,
     files::{BadRow, Imported, Observer, Rows, Stage, export, read_devices, read_stays},
 };
 use localize::RuleBook;
@@ -69,6 +69,7 @@ fn full() -> (String, String) {
 #[tokio::test]
 async fn repeated_imports_change_nothing_and_exports_import_to_the_same_devices() {
     let (records, (devices, stays)) = (MemoryRecords::default(), full());
+    assert_eq!(rows(&devices, &stays).devices(), 2);
     assert_eq!(counts(&import(&records, &devices, &stays).await.unwrap()), (2, 0, 0));
     assert_eq!(counts(&import(&records, &devices, &stays).await.unwrap()), (0, 0, 2));
     let fleet = fleet::load(&records).await.unwrap();
@@ -108,6 +109,14 @@ async fn columns_can_have_any_order_and_missing_columns_change_nothing() {
     assert_eq!(device.connection.history.stays().len(), 3);
     let trail: Vec<String> = device.trail.entries().iter().map(|e| e.event.to_string()).collect();
     assert_eq!(trail, ["added", "changed by a file"]);
+    assert!(matches!(device.state, State::Stuck { .. }));
+    // An empty cell replaces the state.
+    let update = format!("eid,state\n{E1},\n");
+    assert_eq!(counts(&import(&records, &update, "").await.unwrap()), (0, 1, 0));
+    assert_eq!(
+        fleet::load(&records).await.unwrap().device(E1.parse().unwrap()).unwrap().state,
+        State::Working
+    );
 }
 
 #[tokio::test]
@@ -160,6 +169,20 @@ async fn a_row_can_begin_earlier_or_in_another_network_on_the_day_of_the_last_st
     let begun: Vec<_> = stays.iter().map(|stay| (stay.plmn.to_string(), stay.from.to_string())).collect();
     let expected = [("724-05", "2026-01-01T17:00:00Z"), ("724-02", "2026-01-01T20:00:00Z")];
     assert_eq!(begun, expected.map(|(network, from)| (network.to_owned(), from.to_owned())));
+    // The equipment or the subscription cannot be another one earlier on that day.
+    let row = |home: &str, since: &str, imei: &str| {
+        format!("eid,network,home,since,imei\n{E1},724-02,{home},{since},{imei}\n")
+    };
+    let known = row("234-15", "2026-01-01", "004999010640000");
+    assert_eq!(
+        counts(&import(&records, &known, "").await.unwrap()),
+        (0, 1, 0),
+        "home network and IMEI are new"
+    );
+    for (home, imei) in [("234-15", "004999010640018"), ("234-20", "004999010640000")] {
+        let bad = import(&records, &row(home, "2026-01-01", imei), "").await.unwrap_err();
+        assert_eq!(bad[0].column, Some("since"), "{}", bad[0]);
+    }
 }
 
 #[tokio::test]
@@ -174,6 +197,12 @@ async fn a_bad_row_names_line_and_column_and_prevents_the_import() {
         ("profiles", "8944476500001224158 234-15 first enabled", E1, "unknown variant `first`"),
         (
             "profiles",
+            "8944476500001224158 234-15 local enabled; 8955031234567890120 724-05 local enabled",
+            E1,
+            "column profiles: two profiles are enabled",
+        ),
+        (
+            "profiles",
             "8944476500001224158 998-15 local enabled",
             E1,
             "no country is known for network 998-15",
@@ -185,6 +214,9 @@ async fn a_bad_row_names_line_and_column_and_prevents_the_import() {
         ("last_seen", "yesterday", E1, "is not a date or a time"),
         ("state", "asleep", E1, "is not a state of a device"),
         ("since", "2026-01-01", E1, "column network: it is empty"),
+        ("network", "724-05", E1, "column home: it is empty"),
+        ("network,home", "724-05,GB", E1, "column since: it is empty"),
+        ("imei", "004999010640000", E1, "column imei: the stay in which it is used is missing"),
         ("label", "a,b", E1, "the row has 3 cells and the heading has 2"),
     ];
     for (column, cell, eid, words) in cases {
@@ -264,6 +296,8 @@ async fn a_time_in_the_future_is_a_bad_row() {
         assert!(bad[0].to_string().contains("is in the future"), "{}", bad[0]);
     }
     import(&records, &format!("eid,last_seen\n{E1},{NOW}\n"), "").await.unwrap();
+    let until_now = format!("eid,network,home,from,until\n{E1},724-05,234-15,2026-01-01,{NOW}\n");
+    import(&records, &format!("eid\n{E1}\n"), &until_now).await.unwrap();
     for (from, until, column) in [("2027-05-05", "", "from"), ("2026-01-01", "2030-01-01", "until")] {
         let stays = format!("eid,network,home,from,until\n{E1},724-05,234-15,{from},{until}\n");
         let bad = import(&records, &format!("eid\n{E1}\n"), &stays).await.unwrap_err();

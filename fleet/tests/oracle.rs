@@ -226,6 +226,26 @@ fn the_reports_equal_those_of_a_day_by_day_model() {
 }
 
 #[test]
+fn a_share_of_an_account_does_not_depend_on_other_rules() {
+    let both = RuleBook::parse(RULES).unwrap();
+    let share = RuleBook::parse(&RULES[RULES.rfind("[[rule]]").unwrap()..]).unwrap();
+    let (mut rolls, policy) = (Rolls(SeededRandom::from_text("shares")), Policy::default());
+    let mut sent_away = 0;
+    for _ in 0..20 {
+        let fleet = random_fleet(&mut rolls, &both);
+        let [of_both, of_one] = [&both, &share].map(|book| {
+            let conditions = Conditions { now: now(), book, policy: &policy, offers: &[] };
+            let all = breaches(&EvaluatedFleet::new(&fleet, conditions), &Selection::default(), None);
+            let found = all.iter().filter(|breach| breach.rule.to_string() == "tr-share");
+            found.map(|breach| breach.eid).collect::<BTreeSet<Eid>>()
+        });
+        assert_eq!(of_both, of_one);
+        sent_away += of_one.len();
+    }
+    assert!(sent_away > 0);
+}
+
+#[test]
 fn a_what_if_report_lists_affected_devices_and_changes() {
     let before_book = RuleBook::parse(RULES).unwrap();
     let ban = "[[rule]]\nid = \"ban\"\nnetworks = [\"724-05\"]\nkind = \"banned\"\neffective = \"2026-12-01\"\nsource = \"s\"\n\

@@ -280,10 +280,25 @@ mod tests {
         open.read_page(&records, &SESSIONS).await.unwrap();
         let left = async || records.list(SESSIONS.name(), "").await.unwrap().len();
         for sweeps in 1..=total.div_ceil(BATCH) {
-            open.sweep(&records, &SESSIONS, NOW).await.unwrap();
+            let is_more = open.sweep(&records, &SESSIONS, NOW).await.unwrap();
             assert_eq!(left().await, total.saturating_sub(sweeps * BATCH).max(1), "sweep {sweeps}");
+            assert_eq!(is_more, sweeps * BATCH < total - 1, "sweep {sweeps}");
         }
         assert_eq!(left().await, 1, "the session that has not expired is left");
+    }
+
+    #[tokio::test]
+    async fn the_pages_of_an_earlier_run_are_read_even_if_no_session_of_the_first_one_has_expired() {
+        let records = MemoryRecords::default();
+        let mut tx = Tx::begin(&records);
+        for id in 0..=PAGE {
+            let session = Simple { expires: Timestamp(5000), is_authenticated: true };
+            tx.put(&SESSIONS, &format!("{id:05}"), &session).unwrap();
+        }
+        assert_eq!(tx.commit().await.unwrap(), world::Committed::Yes);
+        let open = OpenSessions::default();
+        assert!(open.sweep(&records, &SESSIONS, NOW).await.unwrap());
+        assert!(!open.sweep(&records, &SESSIONS, NOW).await.unwrap());
     }
 
     #[tokio::test]

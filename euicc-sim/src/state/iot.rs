@@ -109,15 +109,12 @@ impl IotState {
         self.results.iter().find(|result| result.sequence_number == sequence_number).map(AsRef::as_ref)
     }
 
-    /// Removes the result, and with it the permission to roll back the package. Returns false if
-    /// there is no such result.
-    pub(crate) fn remove_result(&mut self, sequence_number: i64) -> bool {
-        let before = self.results.len();
+    /// Removes the result, and with it the permission to roll back the package.
+    pub(crate) fn remove_result(&mut self, sequence_number: i64) {
         self.results.retain(|result| result.sequence_number != sequence_number);
         if self.rollback.as_ref().is_some_and(|rollback| rollback.result == sequence_number) {
             self.rollback = None;
         }
-        self.results.len() < before
     }
 
     /// Removes all references to a deleted profile.

@@ -12,6 +12,7 @@ use world::{Cells, Memory, RamMemory};
 
 use super::cut_memory::CutMemory;
 use super::testbed::{Testbed, pki};
+use crate::CardDescription;
 
 const DESCRIPTION: &str = r#"
 iccid = "89724990000000000129"
@@ -57,6 +58,26 @@ static START: LazyLock<Cells> = LazyLock::new(|| {
     testbed.card.load_in_factory(&package.encode(), true).unwrap();
     memory.load().unwrap()
 });
+
+#[test]
+fn the_manufacturer_loads_a_profile_once_and_into_sufficient_memory() {
+    let package = Description::parse(DESCRIPTION).unwrap().build().unwrap().encode();
+    let needed = start().card.persistent.profiles[0].memory;
+    let load = |memory_size| {
+        let change = |description: &mut CardDescription| description.memory_size = memory_size;
+        let mut testbed = Testbed::with(PKI.clone(), change, RamMemory::default());
+        testbed.card.load_in_factory(&package, true)?;
+        testbed.card.load_in_factory(&package, true)
+    };
+    for (memory_size, why) in [
+        (needed - 1, "the card has not enough memory"),
+        (needed / 2, "the card has not enough memory"),
+        (needed, "the card already has the profile"),
+    ] {
+        let fault = load(memory_size).unwrap_err().to_string();
+        assert!(fault.contains(why), "{memory_size}: {fault}");
+    }
+}
 
 fn testbed(memory: impl Memory + 'static) -> Testbed {
     Testbed::with(PKI.clone(), |description| description.credentials.truncate(1), memory)

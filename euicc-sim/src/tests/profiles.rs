@@ -98,6 +98,12 @@ fn while_a_refresh_is_pending_the_refusals_agree_with_the_listed_states() {
     assert_eq!(testbed.delete(two.iccid()), DeleteResult::OK);
     testbed.reset();
     assert_eq!(states(&mut testbed), [true]);
+    // The deletion of another profile does not cancel the switch.
+    let (mut testbed, one, two) = with_two();
+    assert_eq!(testbed.enable(one.iccid(), true), EnableResult::OK);
+    assert_eq!(testbed.delete(two.iccid()), DeleteResult::OK);
+    testbed.reset();
+    assert_eq!(states(&mut testbed), [true]);
 }
 
 // req: SGP.22-2.9-Disabling, SGP.22-2.9-Deletion

@@ -277,6 +277,9 @@ mod tests {
         assert_eq!((all.octets, all.messages_each), (0, 29.592)); // 29 / 0.98
         assert_eq!(all.money_each, Money(1_183_680));
         assert_eq!(all.seconds_each, rounded(29.0 * (2.0 + 4.0 + 60.0 / 49.0) + 45.0));
+        // The 5050 octets to the device take 43 short messages, and the 6304 octets from it take 53.
+        let all = effort(1, &costs, sms, consumer, Pace::default()).unwrap();
+        assert_eq!((all.octets, all.messages_each), (0, 97.959)); // 96 / 0.98
     }
 
     /// The built-in strategy uses identities from 50 devices on.
@@ -300,6 +303,13 @@ mod tests {
             EvaluatedFleet::new(&fleet, Conditions { now, book: &book, policy: &policy, offers: &[] });
         let moving = who_must_move(&counted, &Selection::default(), None);
         assert_eq!((moving.by_profile.len(), moving.by_identity.len()), (0, 10));
+        let markets = crate::answers::markets(&counted, None);
+        let [market] = markets.as_slice() else { panic!("{markets:?}") };
+        assert_eq!(
+            (market.country.code.to_string().as_str(), market.devices, market.roaming),
+            ("NZ", 60, 60)
+        );
+        assert_eq!((market.must_move, market.by_strategy, market.ready, market.first), (0, 10, 10, None));
         let (costs, bearers) = (Costs::built_in().unwrap(), Bearers::built_in().unwrap());
         let (bearer, one) = (bearers.named("lte-m").unwrap(), costs.r#move("consumer").unwrap());
         let effort = Effort::of(&moving, &costs, bearer, one, Pace::default()).unwrap();

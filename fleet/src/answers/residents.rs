@@ -127,6 +127,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_days_of_a_device_are_counted_for_each_network() {
+        let mut history = History::default();
+        let book = localize::RuleBook::built_in().unwrap();
+        let place = |network: &str| book.locate(network.parse().unwrap()).unwrap();
+        let at = |day: i64| Timestamp(day * 86_400_000);
+        // Three days on one Brazilian network, five on another one, and two in Argentina.
+        for (network, day) in [("724-05", 100), ("724-02", 103), ("722-07", 108)] {
+            history.observe_with(place(network), place("234-15").into(), at(day)).unwrap();
+        }
+        history.detached(at(110)).unwrap();
+        let pair = ("BR".parse().unwrap(), "GB".parse().unwrap());
+        for (window, expected) in [(180, (8, 5, 8)), (9, (7, 5, 8))] {
+            let days = days(&history, pair, window, Timestamp(at(110).0 - 1));
+            assert_eq!((days.all, days.on_one_network, days.in_a_row), expected, "{window}");
+        }
+    }
+
+    #[test]
     fn the_figures_of_residents_are_sums_median_and_maximum() {
         let country = |code: &str| NamedCountry { code: code.parse().unwrap(), name: String::new() };
         let days = |(all, on_one_network, in_a_row)| Days { all, on_one_network, in_a_row };

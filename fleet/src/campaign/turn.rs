@@ -223,8 +223,8 @@ impl Campaign {
     /// Returns the reason if the canary phase failed. There are few canaries, so the failure limit
     /// applies to any number of attempts. The phase also fails if no canary moved.
     fn canaries_failed(&self) -> Option<String> {
-        let none = self.progress.moved == 0 && self.progress.ended() > 0;
-        self.must_stop(0).or_else(|| none.then(|| "none of the canaries moved".to_owned()))
+        let none = || (self.progress.moved == 0).then(|| "none of the canaries moved".to_owned());
+        self.must_stop(0).or_else(none)
     }
 
     fn rested_at(&self, since: Timestamp) -> Timestamp {
@@ -277,7 +277,7 @@ impl Campaign {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::campaign::{CampaignSpec, Canary, Pace, Progress, Retries, Share, Stop};
+    use crate::campaign::{CampaignSpec, Canary, Pace, Progress, Retries, Share, Stop, Window};
 
     const NOW: Timestamp = Timestamp(1000 * HOUR);
 
@@ -345,6 +345,36 @@ mod tests {
     }
 
     #[test]
+    fn a_rollback_ignores_the_failures_before_it() {
+        let stop = Stop { failed_percent: Some(50), after: 1, lost: None };
+        let (mut campaign, mut member) = (running(|spec| spec.stop = stop), Member::default());
+        campaign.begins(&mut member, NOW);
+        let failed = (AttemptResult::CameBack, "no network".into());
+        campaign.ends(&mut member, Direction::Forward, failed, NOW);
+        assert!(campaign.must_stop(1).is_some());
+        campaign.roll_back(&mut [(member, false)], NOW);
+        assert_eq!(campaign.must_stop(1), None);
+    }
+
+    #[test]
+    fn a_failed_attempt_is_repeated_unless_the_campaign_is_rolled_back_meanwhile() {
+        for (direction, goes_back, retried) in [
+            (Direction::Forward, false, true),
+            (Direction::Forward, true, false),
+            (Direction::Back, true, true),
+        ] {
+            for result in [AttemptResult::CameBack, AttemptResult::NotInstalled] {
+                let (mut campaign, mut member) = (running(|_| {}), Member::default());
+                campaign.goes_back = goes_back;
+                campaign.recount([(&member, false)]);
+                campaign.begins(&mut member, NOW);
+                let retry = campaign.ends(&mut member, direction, (result, "no network".into()), NOW);
+                assert_eq!(retry, retried.then(|| after(1)), "{direction:?} {goes_back} {result:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_device_begins_as_soon_as_its_delay_has_passed() {
         let states = [
             MemberState::Again { after: after(48), why: "".into() },
@@ -382,6 +412,19 @@ mod tests {
             assert_eq!(campaign.turn(&mut Member::default(), NOW), Turn::At(at));
         }
         assert_eq!(campaign.turn(&mut Member::default(), after(1)), Turn::Now);
+    }
+
+    #[test]
+    fn the_places_of_a_closed_hour_are_in_the_next_window() {
+        let window = Window { days: Vec::new(), from_hour: 17, until_hour: 18 };
+        let mut campaign = running(|spec| {
+            (spec.windows, spec.pace) = (vec![window], Pace { per_hour: Some(2), at_once: None });
+        });
+        // NOW is at 16:00.
+        for half_hours in [2, 3, 50, 51, 98] {
+            let at = Timestamp(NOW.0 + half_hours * HOUR / 2);
+            assert_eq!(campaign.turn(&mut Member::default(), NOW), Turn::At(at));
+        }
     }
 
     #[test]

@@ -173,17 +173,8 @@ fn observe(history: &mut History, row: &DeviceRow) -> Result<(), BadRow> {
         last.plmn == place.plmn && last.home == home.country && same_home && last.until.is_none()
     });
     // The owner's platforms round times, so a stay that begins on the same day is the same stay.
-    let since = match lasting.filter(|last| Day::of(last.from) == Day::of(since)) {
-        Some(last)
-            if (home.network.is_none() || last.home_network == home.network)
-                && (home.imei.is_none() || last.imei == home.imei) =>
-        {
-            return Ok(());
-        }
-        // The stay is already recorded, but without its home network or IMEI.
-        Some(last) => since.max(last.from),
-        None => since,
-    };
+    let known = lasting.filter(|last| Day::of(last.from) == Day::of(since));
+    let since = known.map_or(since, |last| since.max(last.from));
     history.observe_with(place, home, since).map_err(|error| BadRow {
         file: row.file.clone(),
         line: row.line,

@@ -147,10 +147,7 @@ impl Platform {
         let OrderStep::Fulfilled { iccid } = order.step else { return Ok(()) };
         tx.delete(&ORDERS, key);
         let reports = self.sm_dp_plus(order.operator).is_some_and(|supplier| supplier.reports_progress);
-        if reports
-            && order.reported != Some(DownloadProgress::Installed)
-            && let Some(mut device) = store::get(tx, eid).await?
-        {
+        if reports && let Some(mut device) = store::get(tx, eid).await? {
             device.trail.found(self.now(), Discrepancy::NotNotified { iccid });
             store::put(tx, &device)?;
         }

@@ -159,13 +159,15 @@ impl Platform {
         transact(self.records(), |tx| {
             let next = next.as_ref();
             Box::pin(async move {
-                match (tx.get(&ORDERS, id.as_ref()).await?, next) {
-                    (Some(kept), Some(next)) if kept == *was => tx.put(&ORDERS, id.as_ref(), next),
-                    (Some(kept), None) if kept == *was => {
+                if tx.get(&ORDERS, id.as_ref()).await?.as_ref() != Some(was) {
+                    return Ok(());
+                }
+                match next {
+                    Some(next) => tx.put(&ORDERS, id.as_ref(), next),
+                    None => {
                         tx.delete(&ORDERS, id.as_ref());
                         Ok(())
                     }
-                    _ => Ok(()),
                 }
             })
         })

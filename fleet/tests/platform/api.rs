@@ -232,14 +232,18 @@ async fn devices_and_reports_are_available_over_the_api() {
     assert_eq!(api.get("/v1/devices?country=DE").await, json!([]), "a country without devices is valid");
     let decided = api.get("/v1/decisions?country=BR").await;
     assert_eq!(decided[0]["decision"], "move", "{decided}");
-    for answer in [
-        "residents?days=60&threshold=10",
-        "breaches?within=60",
-        "markets",
-        "effort?bearer=nb-iot",
-        "recovery",
+    for (answer, pointer, expected) in [
+        ("residents?days=60&threshold=10", "/0/resident", json!(2)),
+        ("residents?days=60&threshold=61", "/0/resident", json!(0)),
+        ("breaches?within=60", "/1/eid", json!(eid(1))),
+        ("breaches?within=0", "", json!([])),
+        ("markets", "/0/must_move", json!(2)),
+        ("markets?within=0", "", json!([])),
+        ("effort?bearer=nb-iot", "/devices", json!(2)),
+        ("recovery", "/rows/0/moving", json!(1)),
     ] {
-        api.get(&format!("/v1/answers/{answer}")).await;
+        let report = api.get(&format!("/v1/answers/{answer}")).await;
+        assert_eq!(report.pointer(pointer), Some(&expected), "{answer}: {report}");
     }
     let markets = api.get("/v1/answers/markets").await;
     assert_eq!(

@@ -1,11 +1,15 @@
 //! Tests of campaigns: canaries, stop conditions, windows, retries and commands of the owner.
 
+use std::collections::BTreeMap;
+
 use fleet::{
     CampaignSpec, Canary, Destination, DeviceEvent, Devices, Discrepancy, MemberState, MemberStatus, Plan,
-    Retries, Selection, Share, Stop, Weekday, Window, violations,
+    Retries, Selection, Setup, Share, Stop, Weekday, Window, violations,
 };
 
-use crate::testbed::{Agent, LOCAL, MoveResult, Testbed, at, bootstrap, campaign, eid, plmn};
+use crate::testbed::{
+    Agent, HOME, LOCAL, MoveResult, Testbed, at, bootstrap, campaign, eid, plmn, roamer, setup,
+};
 
 async fn all(testbed: &Testbed, agents: &mut [Agent], result: impl Fn(u32) -> MoveResult) {
     for agent in agents {
@@ -20,7 +24,7 @@ fn agents(number: u32) -> Vec<Agent> {
 #[tokio::test]
 async fn a_failed_canary_stops_the_campaign_before_other_devices_begin() {
     let testbed = Testbed::new(10).await;
-    let canary = Canary { devices: Share::Percent(20), wait_hours: 2 };
+    let canary = Canary { devices: Share::Percent(20), wait_hours: 48 };
     let stop = Stop { failed_percent: Some(50), ..Stop::default() };
     testbed.run(&CampaignSpec { canary: Some(canary), stop, ..campaign("c") }).await;
     let mut devices = agents(10);
@@ -35,6 +39,7 @@ async fn a_failed_canary_stops_the_campaign_before_other_devices_begin() {
 
     // An operator has checked the failures and accepts the risk.
     testbed.platform.resume_campaign(&"c".parse().unwrap()).await.unwrap();
+    assert_eq!(testbed.campaign("c").await.state.word(), "running", "the canaries are not repeated");
     testbed.later(24);
     all(&testbed, &mut devices, |_| MoveResult::Moves).await;
     let current = testbed.campaign("c").await;
@@ -118,8 +123,10 @@ async fn moves_begin_only_in_windows_and_devices_get_appointments() {
 
 #[tokio::test]
 async fn retries_are_delayed_and_limited() {
-    let testbed = Testbed::new(1).await;
-    let retries = Retries { times: 2, after_hours: 3, rest_days: 7 };
+    // The other device keeps the campaign running. Only a standing campaign tries again after the
+    // rest days.
+    let testbed = Testbed::new(2).await;
+    let retries = Retries { times: 2, after_hours: 3, rest_days: 1 };
     testbed.run(&CampaignSpec { retries, ..campaign("c") }).await;
     let mut device = Agent::new(0);
     let mut begun = Vec::new();
@@ -132,7 +139,9 @@ async fn retries_are_delayed_and_limited() {
     assert_eq!(begun, ["2026-10-29T08:00:00Z", "2026-10-29T11:00:00Z", "2026-10-29T17:00:00Z"]);
     let shown = testbed.platform.campaign(&"c".parse().unwrap()).await.unwrap();
     assert!(matches!(shown.devices[0].state, MemberStatus::BetweenMoves(MemberState::Failed { .. })));
-    assert_eq!(shown.campaign.state.word(), "done");
+    assert_eq!(shown.campaign.state.word(), "running");
+    Agent::new(1).settle(&testbed, MoveResult::Moves).await;
+    assert_eq!(testbed.campaign("c").await.state.word(), "done");
 }
 
 #[tokio::test]
@@ -163,6 +172,8 @@ async fn a_campaign_can_be_paused_and_resumed() {
     devices[1].wake(&testbed, MoveResult::Moves).await.unwrap();
     testbed.platform.pause_campaign(&id, "Ada").await.unwrap();
     all(&testbed, &mut devices[2..], |_| MoveResult::Moves).await;
+    let problem = testbed.platform.remove_campaign(&id).await.unwrap_err();
+    assert!(problem.to_string().contains("wait until no moves are under way"), "{problem}");
     // Moves under way end.
     devices[1].settle(&testbed, MoveResult::Moves).await;
     let current = testbed.campaign("c").await;
@@ -284,11 +295,33 @@ async fn a_refused_order_counts_as_not_installed_in_campaign_and_device() {
 async fn a_device_stuck_after_a_refusal_names_the_operator_and_the_cause() {
     let testbed = Testbed::new(1).await.decided().await;
     let mut report = testbed.check_in_of(0, &[bootstrap(0)]);
-    report.refused = vec![fleet::RefusedBy { network: plmn(LOCAL), cause: "#2 IMSI unknown in HSS".into() }];
+    let is_stuck = |entry: &&fleet::TrailEntry| matches!(entry.event, DeviceEvent::Stuck { .. });
+    // A reason is recorded once. A new one replaces it.
+    for (cause, times) in [("#2 IMSI unknown in HSS", 1), ("#2 IMSI unknown in HSS", 1), ("#3 Illegal MS", 2)]
+    {
+        report.refused = vec![fleet::RefusedBy { network: plmn(LOCAL), cause: cause.into() }];
+        testbed.check_in(&report).await;
+        let device = testbed.device(0).await;
+        let state = device.state.to_string();
+        assert!(state.contains(&format!("network 724-02 refused the device ({cause})")), "{state}");
+        assert!(!state.contains("add an offer"), "{state}");
+        assert_eq!(device.trail.entries().iter().filter(is_stuck).count(), times, "{cause}");
+    }
+    // At home, it does not have to move.
+    report.registered.as_mut().unwrap().network = plmn(HOME);
+    report.refused.clear();
     testbed.check_in(&report).await;
+    assert_eq!(testbed.device(0).await.state.word(), "working");
+}
+
+#[tokio::test]
+async fn a_device_is_stuck_if_nobody_supplies_the_offered_profile() {
+    let testbed = Testbed::new(1).await;
+    let setup = Setup { suppliers: BTreeMap::new(), ..setup(&testbed.sm_dp) };
+    let testbed = Testbed::set_up(testbed.records, testbed.clock, testbed.sm_dp, 1, setup).decided().await;
+    testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
     let state = testbed.device(0).await.state.to_string();
-    assert!(state.contains("network 724-02 refused the device (#2 IMSI unknown in HSS)"), "{state}");
-    assert!(!state.contains("add an offer"), "{state}");
+    assert!(state.contains("no supplier is configured for profiles of network 724-02"), "{state}");
 }
 
 #[tokio::test]
@@ -304,6 +337,22 @@ async fn a_rollback_does_not_wait_for_a_device_that_was_retired_after_its_move()
     all(&testbed, &mut devices[1..], |_| MoveResult::Moves).await;
     let current = testbed.campaign("c").await;
     assert_eq!((current.state.word(), current.progress.rolled_back), ("rolled back", 1));
+}
+
+#[tokio::test]
+async fn a_rollback_does_not_move_a_device_that_is_back_on_its_own() {
+    for spec in [campaign("c"), CampaignSpec::decided("c".parse().unwrap())] {
+        let testbed = Testbed::new(1).await;
+        testbed.run(&spec).await;
+        let mut device = Agent::new(0);
+        device.settle(&testbed, MoveResult::Moves).await;
+        device.profiles.swap(0, 1);
+        testbed.platform.roll_back_campaign(&spec.id).await.unwrap();
+        testbed.later(24);
+        assert_eq!(device.settle(&testbed, MoveResult::Moves).await, 0);
+        let current = testbed.campaign("c").await;
+        assert_eq!((current.state.word(), current.progress.rolled_back), ("rolled back", 1));
+    }
 }
 
 #[tokio::test]
@@ -360,6 +409,18 @@ async fn a_campaign_has_the_devices_listed_or_selected_at_its_start() {
     all(&testbed, &mut devices, |_| MoveResult::Moves).await;
     let moved: Vec<u32> = devices.iter().filter(|it| it.profiles.len() > 1).map(|it| it.number).collect();
     assert_eq!(moved, [1, 3]);
+}
+
+#[tokio::test]
+async fn only_a_standing_campaign_includes_a_device_that_is_added_later() {
+    for standing in [false, true] {
+        let testbed = Testbed::new(1).await;
+        let spec = if standing { CampaignSpec::decided("c".parse().unwrap()) } else { campaign("c") };
+        testbed.run(&spec).await;
+        testbed.put(&roamer(1)).await;
+        let moves = Agent::new(1).settle(&testbed, MoveResult::Moves).await;
+        assert_eq!(moves, u32::from(standing));
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,12 @@
 //! Tests of check-ins that cause moves.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use fleet::{Action, CampaignSpec, Destination, DeviceEvent, Ending, MoveEnded, State, Target};
 use localize::{Identity, RuleBook};
@@ -102,10 +108,14 @@ async fn the_order_of_a_failed_move_is_cancelled_and_the_move_retried() {
     let at_home = [bootstrap(0)];
     let instruction = testbed.check_in(&testbed.check_in_of(0, &at_home)).await;
     let Action::Move { order, to, .. } = instruction.what else { panic!("{instruction:?}") };
+    let is_woken = Arc::new(AtomicBool::new(false));
+    let woken = Arc::clone(&is_woken);
+    let _ = testbed.platform.clone().with_waker(move || woken.store(true, Relaxed));
     let mut report = testbed.check_in_of(0, &at_home);
     report.ended =
         Some(MoveEnded { order: order.clone(), ending: Ending::NotInstalled { why: "no answer".into() } });
     let instruction = testbed.check_in(&report).await;
+    assert!(is_woken.load(Relaxed), "an order is to be cancelled");
     assert_eq!(instruction.what, Action::Nothing);
     assert_eq!(instruction.next_check_in, at("2026-10-29T09:00:00Z"), "an hour after the failed attempt");
     testbed.platform.due().await.unwrap();
@@ -122,22 +132,26 @@ async fn the_order_of_a_failed_move_is_cancelled_and_the_move_retried() {
 
 #[tokio::test]
 async fn a_profile_that_was_handed_out_but_not_installed_is_downloaded_again() {
-    let testbed = Testbed::new(1).await.decided().await;
-    let at_home = [bootstrap(0)];
-    let instruction = testbed.check_in(&testbed.check_in_of(0, &at_home)).await;
-    let Action::Move { order, to, .. } = instruction.what else { panic!("{instruction:?}") };
-    testbed.sm_dp.set(to.iccid().unwrap(), OrderState::Downloaded);
-    let mut report = testbed.check_in_of(0, &at_home);
-    report.ended = Some(MoveEnded { order, ending: Ending::NotInstalled { why: "power cut".into() } });
-    testbed.check_in(&report).await;
-    testbed.platform.due().await.unwrap();
-    let trail = testbed.device(0).await.trail;
-    let last = trail.entries().last().unwrap().event.to_string();
-    assert!(last.contains("cannot be cancelled"), "{last}");
+    // If the SM-DP+ does not know the order any more, another profile is ordered.
+    for (state, is_downloaded_again) in [(OrderState::Downloaded, true), (OrderState::Forgotten, false)] {
+        let testbed = Testbed::new(1).await.decided().await;
+        let at_home = [bootstrap(0)];
+        let instruction = testbed.check_in(&testbed.check_in_of(0, &at_home)).await;
+        let Action::Move { order, to, .. } = instruction.what else { panic!("{instruction:?}") };
+        testbed.sm_dp.set(to.iccid().unwrap(), state);
+        let mut report = testbed.check_in_of(0, &at_home);
+        report.ended = Some(MoveEnded { order, ending: Ending::NotInstalled { why: "power cut".into() } });
+        testbed.check_in(&report).await;
+        testbed.platform.due().await.unwrap();
+        let trail = testbed.device(0).await.trail;
+        let last = trail.entries().last().unwrap().event.to_string();
+        assert!(last.contains("cannot be cancelled"), "{last}");
 
-    testbed.later(1);
-    let instruction = testbed.check_in(&testbed.check_in_of(0, &at_home)).await;
-    assert!(matches!(instruction.what, Action::Move { to: same, .. } if same == to));
+        testbed.later(1);
+        let instruction = testbed.check_in(&testbed.check_in_of(0, &at_home)).await;
+        let Action::Move { to: second, .. } = instruction.what else { panic!("{instruction:?}") };
+        assert_eq!(second == to, is_downloaded_again, "{second:?} after {to:?}");
+    }
 }
 
 /// The profile is British. In Brazil, the applet on its card uses an identity of a Brazilian network.

@@ -23,6 +23,8 @@ use crate::{
 
 /// MCC and MNC of [`BRAZIL`] as in TS 24.008.
 const BRAZIL_OCTETS: &str = "27F450";
+/// The number of devices on a page of the list.
+const PAGE: usize = 1000;
 const AUTHORITY: &str = "eim.example.com:8492";
 
 /// The state of the simulated eIM: one device, and its orders.
@@ -37,7 +39,6 @@ struct EimState {
     orders: BTreeMap<String, Value>,
     /// The identifiers in the order in which they were placed.
     placed: Vec<String>,
-    is_unreachable: bool,
     /// Number of requests that are still answered.
     answers_left: Option<u32>,
 }
@@ -68,8 +69,7 @@ impl Eim {
     fn answer(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
         let Self(state, document) = self;
         let mut state = state.lock().unwrap();
-        let is_silent = state.is_unreachable || state.answers_left == Some(0);
-        if is_silent {
+        if state.answers_left == Some(0) {
             return Err(LinkFault::new(LinkFaultKind::Reset, "eim", "unreachable"));
         }
         if let Some(left) = &mut state.answers_left {
@@ -82,9 +82,9 @@ impl Eim {
         let path = request.uri().path();
         let (status, reply) = match (method.as_str(), path) {
             ("GET", "/admin/v1/devices") => {
-                let is_last_page = target.contains("after=");
+                let page = usize::from(target.contains("after="));
                 let all: Vec<&Value> = std::iter::once(&state.device).chain(&state.others).collect();
-                (StatusCode::OK, if is_last_page { json!([]) } else { json!(all) })
+                (StatusCode::OK, json!(all.chunks(PAGE).nth(page).unwrap_or_default()))
             }
             ("POST", "/admin/v1/orders") => {
                 let body = body.unwrap();
@@ -255,22 +255,29 @@ async fn a_move_becomes_a_download_an_enabling_and_a_list() {
 }
 
 #[tokio::test]
-async fn a_rollback_is_a_return_with_its_reason() {
-    let (testbed, eim, agent) = moving_device().await;
-    eim.end("download", succeeded());
-    let rollback = json!({ "operation": "rollback", "code": { "number": 0, "meaning": "Rolled back." } });
-    eim.end("enable", json!({ "succeeded": false, "operations": [rollback] }));
-    testbed.sm_dp.set(iccid(100), OrderState::Downloaded);
-    eim.lists(&[(bootstrap(0), true), (iccid(100), false)]);
-    agent.due().await.unwrap();
-    let device = testbed.device(0).await;
-    assert_eq!((device.tally.moved, device.tally.came_back), (0, 1));
-    let trail = device.trail.entries().iter().rev();
-    let why = trail.clone().find_map(|entry| match &entry.event {
-        DeviceEvent::CameBack { why } => Some(why.to_string()),
-        _ => None,
-    });
-    assert_eq!(why.as_deref(), Some("enable: rollback: Rolled back."));
+async fn a_failed_enabling_is_a_return_with_its_reason() {
+    let operation = |operation: &str, number: i64, meaning: &str| json!({ "operation": operation, "code": { "number": number, "meaning": meaning } });
+    let done = operation("disable", 0, "Done.");
+    for (operations, reason) in [
+        (vec![operation("rollback", 0, "Rolled back.")], "enable: rollback: Rolled back."),
+        (vec![done.clone(), operation("enable", 1, "Unknown ICCID.")], "enable: enable: Unknown ICCID."),
+        (vec![done], "enable: the result does not contain a success"),
+    ] {
+        let (testbed, eim, agent) = moving_device().await;
+        eim.end("download", succeeded());
+        eim.end("enable", json!({ "succeeded": false, "operations": operations }));
+        testbed.sm_dp.set(iccid(100), OrderState::Downloaded);
+        eim.lists(&[(bootstrap(0), true), (iccid(100), false)]);
+        agent.due().await.unwrap();
+        let device = testbed.device(0).await;
+        assert_eq!((device.tally.moved, device.tally.came_back), (0, 1));
+        let trail = device.trail.entries().iter().rev();
+        let why = trail.clone().find_map(|entry| match &entry.event {
+            DeviceEvent::CameBack { why } => Some(why.to_string()),
+            _ => None,
+        });
+        assert_eq!(why.as_deref(), Some(reason));
+    }
 }
 
 #[tokio::test]
@@ -349,10 +356,13 @@ async fn a_crash_at_each_request_places_no_order_twice() {
 async fn an_unreachable_eim_changes_nothing() {
     let (testbed, eim, agent) = moving_device().await;
     let before = testbed.device(0).await;
-    eim.0.lock().unwrap().is_unreachable = true;
-    let fault = agent.due().await.unwrap_err();
-    assert!(fault.to_string().contains("eim.example.com:8492"), "{fault}");
-    assert_eq!(testbed.device(0).await, before);
+    // It answers nothing, or only the list of the devices.
+    for answers in [0, 1] {
+        eim.0.lock().unwrap().answers_left = Some(answers);
+        let fault = agent.due().await.unwrap_err();
+        assert!(fault.to_string().contains("eim.example.com:8492"), "{fault}");
+        assert_eq!(testbed.device(0).await, before);
+    }
 }
 
 #[tokio::test]
@@ -372,6 +382,27 @@ async fn a_refusal_for_one_device_does_not_stop_the_others() {
     let seen = testbed.events.all();
     let refused = seen.iter().find(|event| event.function == "Look").unwrap();
     assert!(matches!(&refused.outcome, Outcome::Refused(why) if why.contains("100 orders")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn devices_on_the_second_page_of_the_list_are_looked_at() {
+    let testbed = Testbed::new(1).await;
+    let eim = Eim::new(testbed.now());
+    {
+        let mut state = eim.0.lock().unwrap();
+        let device = state.device.clone();
+        let other = |number: u32| {
+            let mut other = device.clone();
+            other["eid"] = json!(eid(number));
+            other
+        };
+        // Only the last device is in the fleet.
+        let mut all = (1..=1000).chain([0]).map(other);
+        state.device = all.next().unwrap();
+        state.others = all.collect();
+    }
+    agent(&testbed, &eim, 0).due().await.unwrap();
+    assert_eq!(eim.open(), ["list"]);
 }
 
 #[tokio::test]

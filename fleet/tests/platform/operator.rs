@@ -87,6 +87,17 @@ async fn an_operator_supplies_a_profile_and_restarts_keep_the_move() {
     assert!(Tx::begin(&*testbed.records).peek_list(&ORDERS, "").await.unwrap().is_empty());
 }
 
+/// The agent reports the end of the move and cannot list the profiles.
+#[tokio::test]
+async fn the_end_of_a_move_is_believed_if_the_profiles_are_unknown() {
+    let testbed = testbed().await;
+    let (order, _) = instructed_move(&testbed, &check_in_of(&testbed, &[bootstrap(0)], None)).await;
+    let moved = check_in_of(&testbed, &[], Some((&order, Ending::Moved)));
+    testbed.check_in(&CheckIn { profiles: None, ..moved }).await;
+    let tally = testbed.device(0).await.tally;
+    assert_eq!((tally.moved, tally.not_installed), (1, 0));
+}
+
 #[tokio::test]
 async fn a_profile_that_had_no_service_is_enabled_again_in_the_next_attempt() {
     let testbed = Testbed::new(1).await;

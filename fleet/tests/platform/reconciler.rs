@@ -1,8 +1,10 @@
 //! Tests of differences between check-ins and records.
 
+use std::{sync::Arc, time::Duration};
+
 use fleet::{
-    Action, CardProfile, CheckIn, DeviceEvent, Discrepancy, Ending, MoveEnded, ORDERS, OrderStep, Processed,
-    State,
+    Action, CardProfile, CheckIn, Config, DeviceEvent, Discrepancy, Ending, Es2Plus, MoveEnded, ORDERS,
+    OrderStep, Processed, Setup, State, Supplier, Target,
 };
 use localize::{HeldProfile, HeldState};
 use rsp::{
@@ -12,10 +14,11 @@ use rsp::{
         json::{ExecutionStatus, FunctionExecutionStatus, RequestHeader},
     },
 };
-use world::Tx;
+use world::{Outcome, Tx};
 
 use crate::testbed::{
-    Agent, HOME, MoveResult, OrderState, SECOND, SM_DP, SmDp, Testbed, bootstrap, campaign, eid, iccid, plmn,
+    Agent, HOME, LOCAL, MoveResult, OrderState, SECOND, SM_DP, SmDp, Testbed, bootstrap, campaign, eid,
+    es2plus, iccid, plmn, setup,
 };
 
 async fn found(testbed: &Testbed, number: u32) -> Vec<Discrepancy> {
@@ -87,6 +90,19 @@ async fn the_card_is_authoritative_for_its_profiles() {
 }
 
 #[tokio::test]
+async fn another_profile_than_that_of_the_move_is_unexpected() {
+    let testbed = Testbed::new(1).await;
+    testbed.run(&campaign("c")).await;
+    let instruction = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
+    let Action::Move { to, .. } = instruction.what else { panic!("{instruction:?}") };
+    let target = to.iccid().unwrap();
+    let instruction = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0), target, iccid(6)])).await;
+    assert_eq!(found(&testbed, 0).await, [Discrepancy::Stranger { iccid: iccid(6) }]);
+    // The profile of the move is there already, and only has to be enabled.
+    assert!(matches!(instruction.what, Action::Move { to: Target::Enable(iccid), .. } if iccid == target));
+}
+
+#[tokio::test]
 async fn an_unreported_move_is_detected() {
     let testbed = Testbed::new(1).await;
     testbed.run(&campaign("c")).await;
@@ -145,9 +161,12 @@ async fn a_silent_device_is_unreachable_until_its_next_check_in() {
     testbed.platform.due().await.unwrap();
     testbed.later(24 * 4);
     testbed.check_in(&testbed.check_in_of(1, &[bootstrap(1)])).await;
-    testbed.later(24 * 4);
-    testbed.platform.due().await.unwrap();
-    assert_eq!(testbed.device(0).await.state.word(), "unreachable");
+    // After seven days without a check-in, the next survey finds the device. A survey is due each day.
+    for (hours, state) in [(60, "working"), (12, "working"), (12, "unreachable")] {
+        testbed.later(hours);
+        testbed.platform.due().await.unwrap();
+        assert_eq!(testbed.device(0).await.state.word(), state);
+    }
     assert_eq!(testbed.device(1).await.state.word(), "working");
     testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
     assert_eq!(testbed.device(0).await.state.word(), "working");
@@ -155,18 +174,26 @@ async fn a_silent_device_is_unreachable_until_its_next_check_in() {
 
 #[tokio::test]
 async fn a_missing_installation_report_is_detected() {
-    for (is_told, expected) in [(false, 1), (true, 0)] {
+    // The last SM-DP+ reports no installation at all.
+    for (told, reports_progress, expected) in
+        [(None, true, 1), (Some("before the device"), true, 0), (Some("later"), true, 0), (None, false, 0)]
+    {
         let testbed = Testbed::new(1).await;
+        let mut setup = setup(&testbed.sm_dp);
+        let supplier = Es2Plus { reports_progress, ..es2plus(&testbed.sm_dp) };
+        setup.suppliers.insert(plmn(LOCAL), Supplier::SmDpPlus(supplier));
+        let testbed = Testbed::set_up(testbed.records, testbed.clock, testbed.sm_dp, 1, setup);
         testbed.run(&campaign("c")).await;
         let mut device = Agent::new(0);
-        device.settle(&testbed, MoveResult::Moves).await;
+        assert!(device.wake(&testbed, MoveResult::Moves).await.unwrap());
         let local = device.profiles[0];
-        if is_told {
-            let report = progress_report(
-                local,
-                NotificationPointId::BPP_INSTALLATION,
-                ExecutionStatus::ExecutedSuccess,
-            );
+        let report =
+            progress_report(local, NotificationPointId::BPP_INSTALLATION, ExecutionStatus::ExecutedSuccess);
+        if told == Some("before the device") {
+            process_progress(&testbed, &report).await;
+        }
+        device.settle(&testbed, MoveResult::Moves).await;
+        if told == Some("later") {
             process_progress(&testbed, &report).await;
         }
         testbed.later(25);
@@ -215,11 +242,17 @@ async fn an_order_that_failed_at_the_sm_dp_is_not_used_again() {
 async fn an_unreachable_or_empty_sm_dp_is_tried_again_later() {
     let testbed = Testbed::new(1).await.decided().await;
     testbed.sm_dp.0.lock().unwrap().unreachable = true;
-    let instruction = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
-    assert_eq!(
-        (instruction.what, instruction.next_check_in.to_string().as_str()),
-        (Action::Nothing, "2026-10-29T08:15:00Z")
-    );
+    let soon = Config { order_again: Duration::from_secs(300), ..Config::default() };
+    for (config, next) in [(soon, "2026-10-29T08:05:00Z"), (Config::default(), "2026-10-29T08:15:00Z")] {
+        let setup = Setup { config, ..setup(&testbed.sm_dp) };
+        let (records, clock) = (Arc::clone(&testbed.records), testbed.clock.clone());
+        let testbed = Testbed::set_up(records, clock, testbed.sm_dp.clone(), 1, setup);
+        let instruction = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
+        assert_eq!(
+            (instruction.what, instruction.next_check_in.to_string().as_str()),
+            (Action::Nothing, next)
+        );
+    }
     {
         let mut stock = testbed.sm_dp.0.lock().unwrap();
         (stock.unreachable, stock.empty) = (false, true);
@@ -233,6 +266,27 @@ async fn an_unreachable_or_empty_sm_dp_is_tried_again_later() {
     testbed.later(1);
     let instruction = testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
     assert!(matches!(instruction.what, Action::Move { .. }));
+    let calls = testbed.events.all().into_iter().filter(|event| event.interface == "ES2+");
+    let calls: Vec<_> = calls.map(|event| (event.function, event.outcome == Outcome::Done)).collect();
+    let failed = ("DownloadOrder".into(), false);
+    assert_eq!(calls, [failed, ("DownloadOrder".into(), true), ("ConfirmOrder".into(), true)]);
+}
+
+#[tokio::test]
+async fn an_order_has_the_time_of_its_last_step() {
+    let testbed = Testbed::new(1).await.decided().await;
+    testbed.sm_dp.0.lock().unwrap().unreachable = true;
+    let order = async || {
+        testbed.check_in(&testbed.check_in_of(0, &[bootstrap(0)])).await;
+        let orders = Tx::begin(&*testbed.records).peek_list(&ORDERS, "").await.unwrap();
+        orders.into_iter().next().unwrap().1
+    };
+    let before = order().await;
+    assert!(matches!(before.step, OrderStep::Reserving { .. }) && before.since == testbed.now());
+    testbed.sm_dp.0.lock().unwrap().unreachable = false;
+    testbed.later(1);
+    let after = order().await;
+    assert!(matches!(after.step, OrderStep::Released { .. }) && after.since == testbed.now());
 }
 
 #[tokio::test]

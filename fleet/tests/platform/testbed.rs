@@ -43,6 +43,8 @@ pub(crate) enum OrderState {
     Released,
     /// The package was handed out, so the order cannot be cancelled.
     Downloaded,
+    /// The SM-DP+ has lost the order.
+    Forgotten,
     Cancelled,
 }
 
@@ -114,7 +116,9 @@ impl SmDp {
             }
             "confirmOrder" => {
                 let request: ConfirmOrderRequest = serde_json::from_slice(body).unwrap();
-                stock.orders.get_mut(&request.iccid).unwrap().1 = OrderState::Released;
+                let order = stock.orders.get_mut(&request.iccid).unwrap();
+                assert_eq!(request.eid, Some(order.0));
+                order.1 = OrderState::Released;
                 let matching_id = format!("M-{}", request.iccid);
                 let reply = ConfirmOrderReply { eid: request.eid, matching_id, smdp_address: None };
                 Ok(serde_json::to_value(reply).unwrap())
@@ -125,6 +129,7 @@ impl SmDp {
                 assert_eq!(request.eid, Some(order.0));
                 match order.1 {
                     OrderState::Downloaded => Err(Status::IccidInvalidTransition.because("it is Downloaded")),
+                    OrderState::Forgotten => Err(Status::IccidUnknown.because("there is no such order")),
                     _ => {
                         order.1 = OrderState::Cancelled;
                         Ok(serde_json::json!({}))
@@ -186,7 +191,7 @@ pub(crate) fn setup(sm_dp: &SmDp) -> Setup {
     Setup { book, owner, suppliers: BTreeMap::from([(plmn(LOCAL), supplier)]), config: Config::default() }
 }
 
-fn es2plus(sm_dp: &SmDp) -> Es2Plus {
+pub(crate) fn es2plus(sm_dp: &SmDp) -> Es2Plus {
     Es2Plus {
         link: sm_dp.link(),
         address: SM_DP.parse().unwrap(),
@@ -306,7 +311,8 @@ impl Testbed {
     }
 }
 
-fn roamer(number: u32) -> Device {
+/// A British device that has been in Brazil since the first of August.
+pub(crate) fn roamer(number: u32) -> Device {
     let book = RuleBook::built_in().unwrap();
     let mut device = Device::new(eid(number));
     let home = book.locate(plmn(HOME)).unwrap();

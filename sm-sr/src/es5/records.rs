@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use world::{Collection, MessageId, PhoneNumber};
 
 use super::{
-    Job, JobId, JobOutcome,
+    Effect, Job, JobId, JobOutcome,
     policy::{self, Repetition},
 };
 
@@ -200,6 +200,15 @@ impl Pending {
         let forgotten = (self.sent.len() >= MAX_SENT).then(|| self.sent.remove(0));
         self.sent.push(sent);
         forgotten
+    }
+
+    /// The name of a transmission in events.
+    pub(super) fn name(&self, what: What) -> &'static str {
+        match what {
+            What::Trigger => "SessionTrigger",
+            What::Audit => Effect::Audit.name(),
+            What::Script => self.job.effect.name(),
+        }
     }
 
     /// Returns true if the script cannot be executed twice and may have been executed. Then it must

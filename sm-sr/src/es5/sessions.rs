@@ -35,10 +35,10 @@ use rsp::{
 use world::{Event, Fault};
 
 use super::{
-    Bearer, CardRefusal, Effect, JobId, JobOutcome,
+    Bearer, CardRefusal, JobId, JobOutcome,
     context::Context,
     queue::{delete_message_references, first},
-    records::{Awaits, Pending, Sent, TransmissionRef, What},
+    records::{Awaits, Pending, Sent, TransmissionRef},
 };
 
 /// A request of a card in its session.
@@ -199,12 +199,8 @@ impl Context<'_, '_> {
         pending.awaits = Awaits::Response { until: self.now.plus(self.config.script_within) };
         pending.tries = pending.tries.saturating_add(1);
         self.put(id, &pending)?;
-        let name = match what {
-            What::Audit => Effect::Audit.name(),
-            _ => pending.job.effect.name(),
-        };
         self.emit(
-            Event::new(self.now, "SM-SR", name)
+            Event::new(self.now, "SM-SR", pending.name(what))
                 .with_peer("ES5", id.eid().to_string())
                 .with_bytes(script.to_bytes().len(), 0)
                 .with_note(format!("HTTPS, number {number}, for {target}")),

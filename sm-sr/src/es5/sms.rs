@@ -177,13 +177,8 @@ impl Context<'_, '_> {
             What::Script | What::Audit => Awaits::Answer { until },
         };
         self.put(id, &pending)?;
-        let name = match command.what {
-            What::Trigger => "SessionTrigger",
-            What::Audit => Effect::Audit.name(),
-            What::Script => pending.job.effect.name(),
-        };
         self.emit(
-            Event::new(self.now, "SM-SR", name)
+            Event::new(self.now, "SM-SR", pending.name(command.what))
                 .with_peer("ES5", id.eid().to_string())
                 .with_bytes(sealed.len(), 0)
                 .with_note(format!("SMS x {}, counter {}, try {tries}", parts.len(), counter.value())),

@@ -258,11 +258,16 @@ async fn the_deadline_of_one_download_does_not_end_another() {
 
 #[tokio::test]
 async fn an_isd_p_found_by_an_audit_is_treated_as_created() {
-    let testbed = new_testbed().await;
-    create(&testbed, SM_DP, 2, false).await;
-    testbed.job_ends(JobOutcome::FoundDone(response(&[(&[], OK)]))).await;
-    let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
-    assert_eq!(answer.isd_p_aid, Some(isd_p(2)));
+    // The response to a repeated command may be a refusal, because the ISD-P exists already.
+    for status_word in [OK, 0x6A80] {
+        let testbed = new_testbed().await;
+        create(&testbed, SM_DP, 2, false).await;
+        testbed.job_ends(JobOutcome::FoundDone(response(&[(&[], status_word)]))).await;
+        let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
+        assert!(answer.base.is_done(), "{status_word:04X}");
+        assert_eq!(answer.isd_p_aid, Some(isd_p(2)));
+        assert_eq!(testbed.state(2).await, Some(Created));
+    }
 }
 
 #[tokio::test]

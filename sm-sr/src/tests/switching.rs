@@ -299,6 +299,9 @@ async fn an_expired_change_is_not_confirmed_and_the_card_rolls_back() {
     testbed.card_notifies(2, ProfileChangeFailed, &isd_p(BOOTSTRAP)).await;
     testbed.card_accepts_confirmation(2, &[]).await;
     assert!(testbed.received().is_empty());
+    // The result is known without an audit.
+    testbed.advance(Duration::from_secs(3601)).await;
+    assert!(testbed.jobs().await.is_empty());
     // A new call is a new function. The expired function does not affect it.
     enable(&testbed, OTHER_OPERATOR, 2).await;
     testbed.card_executes().await;

@@ -189,6 +189,22 @@ async fn a_session_is_not_given_a_script_that_was_sent_by_short_messages() {
 }
 
 #[tokio::test]
+async fn an_urgent_job_does_not_wait_for_a_script_that_no_smsc_accepted() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    *testbed.smsc.fault.lock().unwrap() = Some(SubmitFault::Unbound);
+    testbed.enqueue(data(20, "data")).await;
+    testbed.run().await;
+    testbed.enqueue(confirmation(eid_of_card(), 1, Bearer::Sms, testbed.clock_now())).await;
+    *testbed.smsc.fault.lock().unwrap() = None;
+    for _ in 0..2 {
+        testbed.advance(30).await;
+        testbed.exchange_messages(&mut card).await;
+    }
+    assert_eq!(testbed.reports().await, ["confirm 1 answered 9000", "data answered 9000"]);
+    assert_eq!(card.executed.len(), 2);
+}
+
+#[tokio::test]
 async fn a_packet_that_no_smsc_accepted_counts_as_not_sent() {
     for fault in [SubmitFault::Unbound, SubmitFault::Throttled] {
         let (testbed, mut card) = (Testbed::new(), Card::new());

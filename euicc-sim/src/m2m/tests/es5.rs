@@ -78,6 +78,19 @@ fn an_inconsistent_description_is_refused() {
     }
 }
 
+#[test]
+fn the_profiles_of_a_new_card_must_fit_into_its_memory() {
+    let used = Testbed::new().memory_used();
+    for (memory_size, fits) in [(used / 2, false), (used - 1, false), (used, true)] {
+        let mut description = super::testbed::description();
+        description.memory_size = memory_size;
+        let clock = world::ManualClock::at(rsp::time::Timestamp(0));
+        let world = world::World::new(clock, world::SeededRandom::from_text("x"));
+        let opened = crate::Card::open(description, RamMemory::default(), world);
+        assert_eq!(opened.is_ok(), fits, "{memory_size} of {used}: {:?}", opened.err());
+    }
+}
+
 /// The profile packages contain Ki and OPc; the description also has other keys.
 #[test]
 fn the_debug_output_of_a_description_contains_no_keys() {

@@ -201,6 +201,7 @@ fn update_eim_has_each_result() {
     let (mut testbed, mut eim) = card_in_use(|iot| iot.after_failure = AfterFailure::Continue);
     let new_key = Eim::new("new key");
     let nothing = EimConfigurationData { eim_id: "eim-1".to_owned(), ..EimConfigurationData::default() };
+    let ci = testbed.pki.ci(Curve::P256).unwrap().subject_key_id().unwrap().clone();
     let with = |change: &dyn Fn(&mut EimConfigurationData)| {
         let mut eim = nothing.clone();
         change(&mut eim);
@@ -218,15 +219,17 @@ fn update_eim_has_each_result() {
         }),
         with(&|eim| eim.eim_fqdn = Some("x".repeat(256))),
         with(&|eim| eim.eim_fqdn = Some("eim.example.com".to_owned())),
+        with(&|eim| eim.euicc_ci_pk_id = Some(ci.clone())),
         // The token is ignored.
         with(&|eim| eim.association_token = Some(-1)),
         with(&|_| {}),
     ];
-    let codes = ["8A0101", "8A0103", "8A0106", "8A0106", "8A0106", "8A0107", "8A0100", "8A0100", "8A0100"];
+    let codes =
+        ["8A0101", "8A0103", "8A0106", "8A0106", "8A0106", "8A0107", "8A0100", "8A0100", "8A0100", "8A0100"];
     assert_eq!(run(&mut eim, &mut testbed, &operations), codes);
     let after = configured(&mut testbed, None);
     assert_eq!(after[0].eim_fqdn.as_deref(), Some("eim.example.com"));
-    assert_eq!(after[0].association_token, Some(1));
+    assert_eq!((after[0].association_token, after[0].euicc_ci_pk_id.as_ref()), (Some(1), Some(&ci)));
     assert!(after[0].eim_public_key_data.is_some());
 
     // A new key with a lower counter.
