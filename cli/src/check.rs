@@ -126,21 +126,21 @@ async fn admin(address: &str) -> Result<Option<Link>, Fault> {
     }
 }
 
-/// Starts an ES2+ server of the operator that the SM-DP+ can call, if the SM-DP+ is on the loopback
-/// of this host.
-async fn inbox(server: &str, pki: &Pki, world: &World) -> Option<Arc<dyn sgp23::Inbox>> {
+/// Starts a server of the tester that the server under test can call, if that is on the loopback of
+/// this host: ES2+ of the operator for an SM-DP+, ES9+ for an eIM.
+pub(crate) async fn inbox(server: &str, pki: &Pki, world: &World) -> Option<Arc<dyn sgp23::Inbox>> {
     let host = parties::host_of(server);
     let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
     if !is_here {
         remark(
-            "cases in which the server calls the operator are not run: the server is not on the loopback of this host",
+            "cases in which the server calls the tester are not run: the server is not on the loopback of this host",
         );
         return None;
     }
     match ReportServer::start(pki, world).await {
         Ok(listening) => Some(Arc::new(listening)),
         Err(fault) => {
-            remark(&format!("cases in which the server calls the operator are not run: {fault}"));
+            remark(&format!("cases in which the server calls the tester are not run: {fault}"));
             None
         }
     }
@@ -158,7 +158,7 @@ fn get(path: &'static str) -> http::Request<bytes::Bytes> {
     request
 }
 
-/// ES2+ server of the operator, which records the download progress reports.
+/// Server of the tester, which records the calls.
 struct ReportServer {
     address: String,
     calls: Arc<Mutex<Vec<http::Request<bytes::Bytes>>>>,

@@ -9,7 +9,7 @@ use rsp::{
     sgp32::{EimConfigurationData, ipa_data::protocols},
 };
 use rsp_server::AllowedAddresses;
-use sgp33::eim::{Api, EimUnderTest, Operation, Operator, Transfer};
+use sgp33::eim::{Api, EimUnderTest, Operation, Operator, SmDsOfEvents, Transfer};
 use sm_dp::ProfileOptions;
 use tokio::process::Command;
 use world::{BoxFuture, Clock, Fault, FaultKind, MemoryRecords, NullEvents, World};
@@ -38,6 +38,8 @@ pub(crate) struct EimFacts {
     pub(crate) operator: Option<String>,
     /// Activation codes of released orders.
     pub(crate) codes: Vec<String>,
+    /// Address of an SM-DS that the eIM can reach.
+    pub(crate) sm_ds: Option<String>,
 }
 
 /// Connects the tester to an eIM.
@@ -80,6 +82,11 @@ pub(crate) async fn eim(pki: Pki, world: World, known: EimFacts) -> Result<EimUn
         (None, Some(api)) => Some(Arc::new(Api(api))),
         (None, None) => None,
     };
+    let sm_ds = match &known.sm_ds {
+        Some(address) => Some(sm_ds_of_events(address, &pki, &world)?),
+        None => None,
+    };
+    let inbox = crate::check::inbox(address, &pki, &world).await;
     Ok(EimUnderTest {
         esipa_tls12: Some(client.link(address, Some(tls.tls12_only()?))?),
         configuration,
@@ -88,9 +95,28 @@ pub(crate) async fn eim(pki: Pki, world: World, known: EimFacts) -> Result<EimUn
         transfer: None,
         operator,
         codes: known.codes.into(),
+        sm_ds,
+        inbox,
         pki,
         version: VERSION,
         world,
+    })
+}
+
+/// Connects the tester to an SM-DS, as an SM-DP+ of the PKI.
+fn sm_ds_of_events(address: &str, pki: &Pki, world: &World) -> Result<SmDsOfEvents, Fault> {
+    let dp = pki
+        .dp(pki.tls_curve())
+        .map_err(|error| crate::pki::missing_certificate(error, "the tester cannot register events"))?;
+    let identity = parties::identity(&dp.tls);
+    let tls = ClientTls::new(&parties::tls_roots(pki), Some(&identity), Arc::clone(&world.clock))?;
+    let requester = dp.tls.certificate.registered_ids().first().map(ToString::to_string);
+    Ok(SmDsOfEvents {
+        address: address.parse().map_err(|error| {
+            Fault::usage_caused_by(error, format!("{address:?} is not an address"), "correct --sm-ds")
+        })?,
+        es12: Client::default().link(address, Some(tls))?,
+        requester: requester.unwrap_or_default(),
     })
 }
 
@@ -205,6 +231,7 @@ impl OwnEim {
         EimFacts {
             api: Some(self.api.address.to_string()),
             codes: vec![self.code.clone()],
+            sm_ds: Some(self.servers.settings.sm_ds.clone()),
             ..EimFacts::default()
         }
     }

@@ -95,6 +95,9 @@ impl FaultPoints {
         networks: true,
         memories: &["card"],
     };
+    /// Places of `landfall up --iot`.
+    pub const UP_IOT: Self =
+        Self { command: "up --iot", interfaces: &["ES9+", "ES2+", "ES11", "ES12", "ESipa"], ..Self::UP };
     /// Places of `landfall network`.
     pub const NETWORK: Self = Self { command: "network", networks: true, ..Self::NONE };
     /// Places of `landfall device`.

@@ -53,7 +53,12 @@ fn every_server_announces_its_addresses() {
     manager.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
     let up: (&[&str], &[&str], Option<&str>) =
         (&["up"], &["admin", "euicc", "network", "sm_dp", "sm_ds"], Some("network"));
-    for (command, interfaces, plain) in SERVERS.into_iter().chain([up]) {
+    let up_iot: (&[&str], &[&str], Option<&str>) = (
+        &["up", "--iot", "--listen-eim", "127.0.0.1:0", "--listen-eim-api", "127.0.0.1:0"],
+        &["admin", "eim", "eim_api", "euicc", "network", "sm_dp", "sm_ds"],
+        Some("eim_api"),
+    );
+    for (command, interfaces, plain) in SERVERS.into_iter().chain([up, up_iot]) {
         std::fs::write(&file, "of an earlier start").unwrap();
         let mut server = landfall(folder);
         server.arg("--json").envs(ANY_PORTS).args(command).arg("--ready-file").arg(&file);

@@ -64,12 +64,21 @@ fn the_transcripts_about_codes_and_traces_are_correct() {
 }
 
 #[test]
+fn the_transcript_of_the_iot_walkthrough_is_correct() {
+    page_is_correct("docs/eim.md");
+}
+
+#[test]
 fn the_transcript_of_the_m2m_demo_is_correct() {
     page_is_correct("docs/how-to/m2m.md");
 }
 
 /// Commands that run in real time or print measurements.
-const REAL_TIME: [&str; 7] = ["demo", "up", "device", "sm-dp", "network", "operator", "profile personalise"];
+const REAL_TIME: [&str; 8] =
+    ["demo", "up", "device", "eim", "sm-dp", "network", "operator", "profile personalise"];
+
+/// Default address of the card, which is an option of `landfall device` and not a setting.
+const CARD: &str = "127.0.0.1:8431";
 
 fn page_is_correct(page: &str) {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page)).unwrap();
@@ -99,6 +108,9 @@ struct Terminal {
     running: Vec<Running>,
     /// Setting, default address, and actual address of each party.
     addresses: [(&'static str, &'static str, String); 4],
+    /// Actual addresses of the card and of the API of the eIM.
+    card: String,
+    eim_api: String,
 }
 
 impl Terminal {
@@ -113,6 +125,8 @@ impl Terminal {
                 ("LANDFALL_NETWORK", "127.0.0.1:8480", free()),
                 ("LANDFALL_ADMIN", "127.0.0.1:8490", free()),
             ],
+            card: free(),
+            eim_api: free(),
         }
     }
 
@@ -151,6 +165,15 @@ impl Terminal {
             shell.env(setting, actual);
             text = text.replace(default, actual);
         }
+        text = text.replace(CARD, &self.card);
+        if text.contains("landfall up --iot") {
+            text.push_str(&format!(
+                " --card {} --listen-eim 127.0.0.1:0 --listen-eim-api {}",
+                self.card, self.eim_api
+            ));
+        } else if text.starts_with("landfall eim ") {
+            text.push_str(&format!(" --api {}", self.eim_api));
+        }
         let programs = Path::new(env!("CARGO_BIN_EXE_landfall")).parent().unwrap().display();
         shell
             .env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()))
@@ -170,6 +193,13 @@ impl Terminal {
                 *actual = address.split(' ').next().unwrap().to_owned();
             }
         }
+        let after = |party: &str, text: &str| {
+            let line = printed.iter().find(|line| line.starts_with(party))?;
+            let address = line.split_once(text)?.1.split([' ', ')']).next()?;
+            Some(address.to_owned())
+        };
+        self.card = after("card ", " at ").unwrap_or_else(|| self.card.clone());
+        self.eim_api = after("eIM ", "API: http://").unwrap_or_else(|| self.eim_api.clone());
     }
 }
 

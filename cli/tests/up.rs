@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use common::{Running, landfall, succeed};
+use common::{Running, fail, landfall, succeed};
 
 /// `landfall up` without a card, on free ports.
 struct Up {
@@ -134,4 +134,34 @@ fn any_number_of_profiles_can_be_ordered_and_their_devices_can_register() {
     let registered = device(&["register", "--visible", "724-99"]);
     assert!(registered.contains(last["subscriber"]["imsi"].as_str().unwrap()), "{registered}");
     up.stop();
+}
+
+#[test]
+fn an_eim_and_its_faults_need_iot_and_a_restart_keeps_the_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let free = "127.0.0.1:0";
+    let ports = ["--sm-dp", "--network", "--sm-ds", "--card", "--admin"].map(|port| [port, free]).concat();
+    let fault = ["--fault", "link/duplicate@ESipa.GetEimPackage#1"];
+    let refused = fail(landfall(folder).arg("up").args(&ports).args(fault));
+    assert!(refused.contains("`landfall up` has no ESipa"), "{refused}");
+    fail(landfall(folder).arg("up").args(&ports).args(["--listen-eim", free]));
+
+    let iot = ["--json", "up", "--iot", "--listen-eim", free, "--listen-eim-api", free];
+    let mut eids = BTreeSet::new();
+    for _ in 0..2 {
+        let mut running = Running::start(landfall(folder).args(iot).args(&ports).args(fault));
+        let ready = running.out.json();
+        let address = |name: &str| ready["addresses"][name].as_str().unwrap();
+        eids.insert(ready["cards"][0]["eid"].as_str().unwrap().to_owned());
+        // The card keeps the address of the first run.
+        let device = ["--card", address("euicc"), "run", "--iot", "--once", "--eim", address("eim")];
+        succeed(landfall(folder).arg("device").args(device));
+        let devices = succeed(landfall(folder).args(["eim", "list", "devices", "--api", address("eim_api")]));
+        let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
+        assert_eq!(devices.as_array().unwrap().len(), 1, "{devices}");
+        assert!(eids.contains(devices[0]["eid"].as_str().unwrap()), "{devices}");
+        running.kill();
+    }
+    assert_eq!(eids.len(), 1);
 }

@@ -16,7 +16,7 @@ use rsp::{
         notification_event,
     },
     sgp32::{PendingNotification, compact::KnownProfile, esipa::SequenceNumber},
-    status::Status,
+    status::{Refusal, Status},
 };
 use rsp_server::{
     Decision, Rejection,
@@ -71,8 +71,33 @@ async fn eid_of_session(context: &mut Context<'_, '_>, id: &TransactionId) -> Re
     Ok(forwarded.map(|forwarded| forwarded.eid))
 }
 
+/// The outcome of a valid notification.
+pub(crate) enum Accepted {
+    /// It is stored for its recipient, or was stored before.
+    Stored(SequenceNumber),
+    /// It is not forwarded: the result of an installation belongs to a session of another party.
+    NotForwarded,
+    /// It is not stored, because too many notifications of the eUICC wait for their recipients.
+    OverLimit,
+}
+
+impl Accepted {
+    /// Returns the sequence number of the notification if it is stored.
+    ///
+    /// # Errors
+    /// Too many notifications of the eUICC wait.
+    pub(crate) fn number(self) -> Result<Option<SequenceNumber>, Refusal> {
+        match self {
+            Self::Stored(number) => Ok(Some(number)),
+            Self::NotForwarded => Ok(None),
+            Self::OverLimit => Err(Status::EuiccExecutionError
+                .because("too many notifications of the eUICC wait for their recipients; retry later")),
+        }
+    }
+}
+
 /// Accepts the notifications of a result. Returns the sequence numbers of those that are stored for
-/// their recipient. One that cannot be verified stays on the eUICC.
+/// their recipient. The others stay on the eUICC.
 pub(crate) async fn accept_all<'n>(
     context: &mut Context<'_, '_>,
     device: &mut Device,
@@ -89,7 +114,8 @@ pub(crate) async fn accept_all<'n>(
             }
         };
         match accepted {
-            Ok(number) => acknowledged.extend(number),
+            Ok(Accepted::Stored(number)) => acknowledged.push(number),
+            Ok(Accepted::NotForwarded | Accepted::OverLimit) => {}
             Err(Rejection::Refusal(refusal)) => {
                 context.report(FindingKind::NotificationUnreadable, refusal.to_string());
             }
@@ -99,13 +125,12 @@ pub(crate) async fn accept_all<'n>(
     Ok(acknowledged)
 }
 
-/// Verifies a notification, and stores it for its recipient. Returns its sequence number, or `None` if
-/// it is not forwarded: the result of an installation belongs to a session of another party.
+/// Verifies a notification, and stores it for its recipient.
 pub(crate) async fn accept(
     context: &mut Context<'_, '_>,
     device: &mut Device,
     notification: &PendingNotification,
-) -> Decision<Option<SequenceNumber>> {
+) -> Decision<Accepted> {
     match notification {
         PendingNotification::ProfileInstallationResult(result) => {
             let id = &result.profile_installation_result_data.transaction_id;
@@ -136,12 +161,12 @@ pub(crate) async fn accept(
                     .into()
             }))
         }
-        PendingNotification::OtherSignedNotification(other) => accept_other(context, device, other).map(Some),
+        PendingNotification::OtherSignedNotification(other) => accept_other(context, device, other),
         PendingNotification::CompactOtherSignedNotification(compact) => {
             let other = compact
                 .expand(&device.known())
                 .map_err(|error| Status::EuiccExecutionError.because(error.to_string()))?;
-            accept_other(context, device, &other).map(Some)
+            accept_other(context, device, &other)
         }
     }
 }
@@ -155,24 +180,25 @@ pub(crate) async fn session_of(
     Ok(session.filter(|session| session.kind == ServerKind::SmDp))
 }
 
-/// Returns the sequence number of an installation result that was forwarded before: its acknowledgement
-/// was lost. Returns `None` if the session is unknown.
+/// Accepts an installation result again that was forwarded before: its acknowledgement was lost.
 // req: SGP.32-5.14.7-Repetition
 async fn forwarded_before(
     context: &mut Context<'_, '_>,
     device: &Device,
     id: &TransactionId,
     signature: &[u8],
-) -> Decision<Option<SequenceNumber>> {
+) -> Decision<Accepted> {
     let forwarded = context.tx.get(&FORWARDED_RESULTS, &id.to_string()).await?;
-    let Some(forwarded) = forwarded.filter(|forwarded| forwarded.eid == device.eid) else { return Ok(None) };
+    let Some(forwarded) = forwarded.filter(|forwarded| forwarded.eid == device.eid) else {
+        return Ok(Accepted::NotForwarded);
+    };
     if forwarded.signature.0 != signature {
         return Err(Status::EuiccExecutionError
             .because("the session has ended with another installation result")
             .about(id)
             .into());
     }
-    Ok(Some(SequenceNumber(forwarded.seq_number)))
+    Ok(Accepted::Stored(SequenceNumber(forwarded.seq_number)))
 }
 
 /// Returns what is known of the profile of a session, once for each recipient that its metadata or the
@@ -203,11 +229,14 @@ async fn installed(
     id: &TransactionId,
     session: Session,
     result: &ProfileInstallationResult,
-) -> Decision<Option<SequenceNumber>> {
+) -> Decision<Accepted> {
     let metadata = &result.profile_installation_result_data.notification_metadata;
     let whole = sgp22::PendingNotification::ProfileInstallationResult(result.clone());
-    // First, because a refusal does not end the session.
-    post(context, device, metadata, &whole)?;
+    let accepted = post(context, device, metadata, &whole)?;
+    // Over the limit, the session stays open for the repetition of the result.
+    if matches!(accepted, Accepted::OverLimit) {
+        return Ok(accepted);
+    }
     context.tx.delete(&SESSIONS, &id.to_string());
     remember(context, device, id, result)?;
     if let Some(order_id) = session.order
@@ -216,7 +245,7 @@ async fn installed(
     {
         orders::end(context, device, &order_id, order, Outcome::Installation(Octets(result.to_der())))?;
     }
-    Ok(Some(SequenceNumber(metadata.seq_number)))
+    Ok(accepted)
 }
 
 /// Remembers an installation result, and forgets the oldest ones of the device if there are too many.
@@ -245,24 +274,24 @@ fn accept_other(
     context: &mut Context<'_, '_>,
     device: &mut Device,
     other: &OtherSignedNotification,
-) -> Decision<SequenceNumber> {
+) -> Decision<Accepted> {
     let signed = other.tbs_other_notification.bytes();
     let signature = &other.euicc_notification_signature;
     verification::verify(context, device, signed, signature, "euiccNotificationSignature")?;
     let metadata = &other.tbs_other_notification;
     let whole = sgp22::PendingNotification::OtherSignedNotification(other.clone());
-    post(context, device, metadata, &whole)?;
-    Ok(SequenceNumber(metadata.seq_number))
+    Ok(post(context, device, metadata, &whole)?)
 }
 
 /// Stores a notification for its recipient. A repetition has the same key, and the notifications of an
-/// eUICC are in the order of their sequence numbers. The caller stores the device.
+/// eUICC are in the order of their sequence numbers. The caller stores the device. A notification over
+/// the limit is reported as a finding.
 fn post(
     context: &mut Context<'_, '_>,
     device: &mut Device,
     metadata: &NotificationMetadata,
     notification: &sgp22::PendingNotification,
-) -> Decision<()> {
+) -> Result<Accepted, Fault> {
     let der = notification.to_der();
     let digest = Sha256::digest(&der);
     let address = metadata.notification_address.as_str();
@@ -270,10 +299,9 @@ fn post(
     let key = format!("{}{:010}-{digest}", prefix(address), metadata.seq_number.max(0));
     let waiting = &mut device.waiting_notifications;
     if !waiting.contains(&key) && waiting.len() >= MAX_WAITING_NOTIFICATIONS_PER_DEVICE {
-        return Err(Status::EuiccExecutionError
-            .because(format!("{} notifications of this eUICC wait for their recipients", waiting.len()))
-            .about(device.eid)
-            .into());
+        let detail = format!("{} notifications of eUICC {} wait already", waiting.len(), device.eid);
+        context.report(FindingKind::NotificationOverLimit, detail);
+        return Ok(Accepted::OverLimit);
     }
     waiting.insert(key.clone());
     let waiting = WaitingNotification {
@@ -284,7 +312,8 @@ fn post(
         next_attempt: context.now,
         failures: 0,
     };
-    Ok(context.tx.put(&NOTIFICATIONS, &key, &waiting)?)
+    context.tx.put(&NOTIFICATIONS, &key, &waiting)?;
+    Ok(Accepted::Stored(SequenceNumber(metadata.seq_number)))
 }
 
 /// Returns the start of the keys of a recipient.

@@ -378,7 +378,7 @@ async fn download_result(
         verification::verify_installation(context, device, installation)?;
         // After a direct download, there is no session, and the IPA delivers the result to the SM-DP+.
         let whole = PendingNotification::ProfileInstallationResult((***installation).clone());
-        acknowledged.extend(notifications::accept(context, device, &whole).await?);
+        acknowledged.extend(notifications::accept(context, device, &whole).await?.number()?);
     }
     let is_meant = |order: &Order| matches!(order.package, Package::Download(_));
     if let Some((id, order)) = order_of(context, device, id, is_meant).await? {

@@ -28,8 +28,14 @@ use crate::{
     settings::{ListenAddress, Setting, Settings},
 };
 
+/// Default identifier.
+pub(super) const ID: &str = "eim.landfall.example";
+
+/// Default address for IPAs.
+pub(super) const ESIPA: &str = "127.0.0.1:8450";
+
 /// Default address of the API.
-const API: &str = "127.0.0.1:8492";
+pub(super) const API: &str = "127.0.0.1:8492";
 
 /// eIM of IoT devices (SGP.32): server and orders
 #[derive(Debug, Subcommand)]
@@ -83,11 +89,11 @@ pub enum Command {
 #[command(args = Setting::flags(&[Setting::SmDs, Setting::SmDsName, Setting::Records]))]
 pub struct Serve {
     /// Identifier of the eIM; its keys and records depend on it
-    #[arg(long, default_value = "eim.landfall.example")]
+    #[arg(long, default_value = ID)]
     id: String,
     /// Listening address for IPAs, with =nist or =brainpool for one curve (repeatable), or `none` to
     /// serve only CoAP
-    #[arg(long, value_name = "HOST:PORT[=CURVE]", default_value = "127.0.0.1:8450")]
+    #[arg(long, value_name = "HOST:PORT[=CURVE]", default_value = ESIPA)]
     listen: Vec<ListenAddress>,
     /// Listening address for IPAs over CoAP and DTLS
     #[arg(long, value_name = "HOST:PORT", required_if_eq("listen", "none"))]
@@ -264,7 +270,7 @@ fn condition(text: &str) -> Result<(String, String), String> {
 
 /// Converts the identifier into a part of a path. Different identifiers give different parts, which no
 /// other party uses.
-fn file_name(id: &str) -> String {
+pub(super) fn file_name(id: &str) -> String {
     let escaped = |octet: u8| match octet {
         b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(octet).to_string(),
         other => format!("%{other:02X}"),
@@ -350,18 +356,24 @@ impl Serve {
     /// Returns the address for eUICCs: that of `--announce`, or the listening address unless it is
     /// unspecified (0.0.0.0).
     fn announced(&self, listen: &str) -> Result<SmdpAddress, Fault> {
-        if let Some(address) = &self.announce {
-            return Ok(address.clone());
+        match &self.announce {
+            Some(address) => Ok(address.clone()),
+            None => address_of(listen, "give its address with --announce HOST:PORT"),
         }
-        if listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified()) {
-            return Err(Fault::usage(
-                "the eIM has no address to announce",
-                format!("it listens on all addresses of this host ({listen})"),
-                "give its address with --announce HOST:PORT",
-            ));
-        }
-        listen.parse().map_err(|e| {
-            Fault::usage_caused_by(e, format!("{listen:?} is not an address"), "correct --listen")
-        })
     }
+}
+
+/// Returns the address of an eIM for eUICCs from its listening address. `next` is the advice if it
+/// listens on all addresses.
+pub(super) fn address_of(listen: &str, next: &'static str) -> Result<SmdpAddress, Fault> {
+    if listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified()) {
+        return Err(Fault::usage(
+            "the eIM has no address to announce",
+            format!("it listens on all addresses of this host ({listen})"),
+            next,
+        ));
+    }
+    listen.parse().map_err(|e| {
+        Fault::usage_caused_by(e, format!("{listen:?} is not an address"), "correct the listening address")
+    })
 }

@@ -1,9 +1,12 @@
 //! `landfall up`: all servers in one process, with an ordered profile.
 
+mod iot;
+
 use std::{path::PathBuf, sync::Arc};
 
 use certs::Pki;
 use clap::Args;
+use euicc_sim::Card;
 use network::{Networks, Subscribers};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use rsp::sgp22::es2plus::{ConfirmOrder, ConfirmOrderRequest};
@@ -30,6 +33,7 @@ use crate::{
     secret_file::read_secret,
     settings::{ListenAddress, Setting, Settings},
 };
+use iot::IotOptions;
 
 /// Run SM-DP+, SM-DS, networks and a card until stopped; prints an activation code
 #[derive(Debug, Args)]
@@ -52,6 +56,8 @@ pub struct Command {
     #[arg(long)]
     no_card: bool,
     #[command(flatten)]
+    iot: IotOptions,
+    #[command(flatten)]
     centre: SmscArguments,
     #[command(flatten)]
     faults: FaultOptions,
@@ -69,19 +75,21 @@ impl Command {
     /// A file, a record or a socket fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let mut claims = Vec::new();
-        for party in ["sm-dp", "sm-ds", "network"] {
+        let of_iot = self.iot.is_on().then(IotOptions::claim);
+        for party in ["sm-dp", "sm-ds", "network"].into_iter().chain(of_iot.as_deref()) {
             claims.push(net::Claim::take(&settings.data_dir, party)?);
         }
-        let mut listening = settings.clone();
+        let mut listening = (settings.clone(), self.iot.clone());
         let run = async |active_faults: &ActiveFaults| self.once(&mut listening, active_faults, json).await;
-        let fault_points = if self.no_card { FaultPoints::UP.without_card() } else { FaultPoints::UP };
+        let fault_points = if self.iot.is_on() { FaultPoints::UP_IOT } else { FaultPoints::UP };
+        let fault_points = if self.no_card { fault_points.without_card() } else { fault_points };
         self.faults.live(&fault_points, settings, run).await
     }
 
     /// Runs the servers until they are stopped or an injected fault restarts them.
     async fn once(
         &self,
-        settings: &mut Settings,
+        (settings, iot): &mut (Settings, IotOptions),
         active_faults: &ActiveFaults,
         json: bool,
     ) -> Result<(), Fault> {
@@ -144,6 +152,8 @@ impl Command {
             .map(|listener| Running::serve(listener, None, startup.with_health(sm_dp.admin())))
             .transpose()?;
 
+        let iot = iot.start(settings, &pki, &world, Arc::clone(&events), active_faults, &startup).await?;
+
         let iccid = subscription.iccid;
         let in_stock = NewProfile::of(package);
         let mut profile = sm_dp.ensure_profile(&in_stock).await?.into_inner();
@@ -173,6 +183,9 @@ impl Command {
         if let Some(admin) = &admin_running {
             print(&format!("admin     http://{} (GET /openapi.json)\n", admin.address))?;
         }
+        if let Some(iot) = &iot {
+            print(&iot.line())?;
+        }
         for line in begun_with {
             print(&format!("preset    {line}\n"))?;
         }
@@ -184,13 +197,25 @@ impl Command {
             .at_optional("smpp", centre.address())
             .at_optional("admin", admin_running.as_ref().map(|admin| admin.address))
             .with_activation_code(activation_code.as_ref().ok().cloned());
+        let ready = match &iot {
+            Some(iot) => iot.announce(ready),
+            None => ready,
+        };
+        let eid = match (&card_listener, &iot) {
+            (None, _) => None,
+            (Some(_), Some(_)) => Some(iot::eid(&pki)?),
+            (Some(_), None) => Some(parties::default_eid(&pki)?),
+        };
         match activation_code {
             Ok(code) => {
                 print(&format!("\n{code}\n\n{}\n", qr(&code)))?;
                 // While this process serves the card, no other process can open it.
-                let how = match &card_listener {
-                    Some(_) => format!("  landfall device --card {} download '{code}'\n\n", settings.card),
-                    None => format!(
+                let how = match (eid, &iot) {
+                    (Some(eid), Some(iot)) => iot.download(eid, &code, &settings.card),
+                    (Some(_), None) => {
+                        format!("  landfall device --card {} download '{code}'\n\n", settings.card)
+                    }
+                    (None, _) => format!(
                         "  landfall device download '{code}'\n  landfall euicc lpac -- profile download -a '{code}'\n\n"
                     ),
                 };
@@ -198,13 +223,17 @@ impl Command {
             }
             Err(standing) => print(&format!("profile   {iccid} {standing}\n"))?,
         }
-        match card_listener {
-            Some(listener) => {
-                let eid = parties::default_eid(&pki)?;
+        match card_listener.zip(eid) {
+            Some((listener, eid)) => {
+                let description = parties::described(settings, &pki, eid)?;
+                let description = match &iot {
+                    Some(iot) => iot.associate(eid, description).await?,
+                    None => description,
+                };
                 let file = parties::card_path(&settings.data_dir, eid);
-                let (own, authority, random) = (settings.clone(), pki.clone(), world.clone());
+                let world = world.clone();
                 let make = move |memory| {
-                    let card = parties::card_on(&own, &authority, eid, memory, &random, false)?;
+                    let card = Card::open(description.clone(), memory, world.clone())?;
                     Ok(card.with_events(Arc::clone(&events)))
                 };
                 let card = active_faults.card(CardMemory::File(file), make)?;
@@ -224,6 +253,9 @@ impl Command {
         sm_dp.end_waits();
         sm_dp_running.stop().await;
         sm_ds_running.stop().await;
+        if let Some(iot) = iot {
+            iot.stop().await;
+        }
         centre.stop().await;
         network_running.stop().await;
         if let Some(admin) = admin_running {

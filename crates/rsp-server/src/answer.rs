@@ -147,10 +147,14 @@ impl ResponseEncoder {
         Reply::new(self.status(status), Outcome::Refused(format!("HTTP {status}: {why}")))
     }
 
-    /// Rejects a request with HTTP 503, because a limit is reached. The caller can retry later.
+    /// Rejects a request with HTTP 503, because a limit is reached. The body is `why` as a text. The
+    /// caller can retry later.
     pub fn busy(self, why: &str) -> Reply {
         let mut reply = self.rejected(StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
-        reply.response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        *reply.response.body_mut() = Bytes::copy_from_slice(why.as_bytes());
+        let headers = reply.response.headers_mut();
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         reply
     }
 

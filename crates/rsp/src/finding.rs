@@ -58,6 +58,9 @@ kinds! {
     /// A notification cannot be decoded.
     NotificationUnreadable = "notification-unreadable", "eUICC", "SGP.22 5.6.4",
         "the notification cannot be decoded, for example because its ICCID is not coded as in EF.ICCID; it is acknowledged, so that the LPA does not send it again, and is ignored otherwise";
+    /// Too many notifications of an eUICC wait at the eIM for their recipients.
+    NotificationOverLimit = "notification-over-limit", "SM-DP+", "SGP.32 3.7, 5.14.7",
+        "the eIM keeps as many notifications of the eUICC as its limit, because their recipients have not accepted them; it does not acknowledge the notification, which stays on the eUICC until the IPA sends it again";
     /// A capability that the profile needs has no bit in the eUICC's version of SGP.22.
     CapabilityReserved = "capability-reserved", "eUICC", "SGP.22 5.7.8, UICCCapability",
         "the profile needs a capability whose bit is reserved in the eUICC's version of SGP.22; the eUICC itself decides during the installation";

@@ -21,7 +21,7 @@ use super::report::{CheckIn, ExecutedPackage, ResultDelivery};
 use super::state::{Download, Octets, Progress};
 use super::{Connectivity, Ipa, IpaError};
 use crate::es10::RetrievedList;
-use crate::lpa::{DownloadError, DownloadOptions, Es9Error, Fetched, Loaded, ServerFlaw, SessionError};
+use crate::lpa::{Agenda, DownloadError, DownloadOptions, Es9Error, Fetched, SessionError};
 
 /// The reason why no package was loaded.
 pub(super) struct Failure {
@@ -66,12 +66,13 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
             let failure = ("the Emergency Profile is active", ProfileDownloadErrorReason::ECALL_ACTIVE);
             let result = failed(trigger, failure.1, None);
             let delivery = self.provide_download_result(eim, result).await?;
-            return Ok(executed(PACKAGE, trigger, failure.0.to_owned(), delivery));
+            return Ok(executed(PACKAGE, trigger, vec![failure.0.to_owned()], delivery));
         }
         // An eIM repeats the trigger until it has the result.
         if let Some(result) = self.undelivered_result(eim, trigger) {
             let delivery = self.provide_download_result(eim, result).await?;
-            return Ok(executed(PACKAGE, trigger, "the download has ended before".to_owned(), delivery));
+            let description = "the download has ended before".to_owned();
+            return Ok(executed(PACKAGE, trigger, vec![description], delivery));
         }
         let last_notification = self.last_notification().await?;
         self.remember(|state| {
@@ -83,25 +84,31 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         })?;
         let loaded = match self.is_direct(trigger) {
             true => self.download_directly(trigger).await,
-            false => self.download_through_eim(eim, trigger).await,
+            false => self.download_through_eim(eim, trigger).await.map(|result| vec![Ok(result)]),
         };
         // The eUICC may have installed the profile although its response was lost.
-        let loaded = match loaded {
-            Err(failure) => self.installation_after(last_notification).await?.ok_or(failure),
-            loaded => loaded,
+        let downloads = match loaded {
+            Err(failure) => vec![self.installation_after(last_notification).await?.ok_or(failure)],
+            Ok(downloads) => downloads,
         };
-        let (result, description) = match loaded {
-            Ok(result) => {
-                let description = described(&result);
-                if is_installed(&result) {
-                    self.enable_immediately(report).await?;
-                    self.connect(report).await?;
-                }
-                (installed(trigger, result), description)
+        let descriptions = downloads.iter().map(|download| match download {
+            Ok(result) => described(result),
+            Err(failure) => failure.why.clone(),
+        });
+        let descriptions = descriptions.collect();
+        let first_installed =
+            downloads.iter().position(|download| download.as_ref().is_ok_and(|result| is_installed(result)));
+        if first_installed.is_some() {
+            self.enable_immediately(report).await?;
+            self.connect(report).await?;
+        }
+        // A trigger has one result.
+        let result = match downloads.into_iter().nth(first_installed.unwrap_or_default()) {
+            Some(Ok(result)) => installed(trigger, result),
+            Some(Err(Failure { error_response, .. })) => {
+                failed(trigger, ProfileDownloadErrorReason::UNDEFINED_ERROR, error_response)
             }
-            Err(Failure { why, error_response }) => {
-                (failed(trigger, ProfileDownloadErrorReason::UNDEFINED_ERROR, error_response), why)
-            }
+            None => failed(trigger, ProfileDownloadErrorReason::UNDEFINED_ERROR, None),
         };
         self.remember(|state| {
             if let Some(download) = &mut state.download {
@@ -109,7 +116,7 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
             }
         })?;
         let delivery = self.provide_download_result(eim, result).await?;
-        Ok(executed(PACKAGE, trigger, description, delivery))
+        Ok(executed(PACKAGE, trigger, descriptions, delivery))
     }
 
     /// Returns the result of the download that this trigger started before, if the eIM does not have it.
@@ -191,30 +198,35 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
             && trigger.profile_download_data.is_some()
     }
 
-    /// Downloads from the SM-DP+ itself.
-    // req: SGP.32-3.2.3.1-Direct
+    /// Downloads from the SM-DP+ itself: one profile, or one for each event of an SM-DS, in the order of
+    /// the events. A failure does not end the downloads of the other events. The eIM gets the result of
+    /// the first profile that is installed; each SM-DP+ gets its result as a notification.
+    // req: SGP.32-3.2.3.1-Direct, SGP.32-3.2.3.1-Events
     async fn download_directly(
         &mut self,
         trigger: &ProfileDownloadTriggerRequest,
-    ) -> Result<Raw<ProfileInstallationResult>, Failure> {
+    ) -> Result<Vec<Result<Raw<ProfileInstallationResult>, Failure>>, Failure> {
         let code = self.activation_code(trigger).await?;
         let mut options = DownloadOptions::default();
-        match self.lpa.fetch(&code, &mut options).await? {
-            Fetched::Package(loaded) => Ok(loaded.result),
-            // An SM-DS. One trigger has one result, so the first event is retrieved. The others stay at
-            // the SM-DS for further triggers.
-            Fetched::Events(events) => {
-                let Some(event) = events.first() else {
-                    return Err(Failure::new("the SM-DS has no event for this eUICC"));
-                };
-                match self.lpa.retrieve(event, &mut options).await? {
-                    Fetched::Package(loaded) => {
-                        let Loaded { result, .. } = *loaded;
-                        Ok(result)
-                    }
-                    Fetched::Events(_) => Err(Failure::new(ServerFlaw::SmDs)),
+        let mut agenda = match self.lpa.fetch(&code, &mut options).await? {
+            Fetched::Package(loaded) => return Ok(vec![Ok(loaded.result)]),
+            Fetched::Events(events) => Agenda::of(events),
+        };
+        let mut downloads = Vec::new();
+        loop {
+            let last_notification = self.last_notification().await.map_err(Failure::new)?;
+            let Some((_, loaded)) = self.lpa.follow(&mut agenda, &mut options).await else { break };
+            downloads.push(match loaded {
+                Ok(loaded) => Ok(loaded.result),
+                Err(error) => {
+                    let installed = self.installation_after(last_notification).await;
+                    installed.map_err(Failure::new)?.ok_or_else(|| error.into())
                 }
-            }
+            });
+        }
+        match downloads.is_empty() {
+            true => Err(Failure::new("the SM-DS has no event for this eUICC")),
+            false => Ok(downloads),
         }
     }
 
@@ -243,7 +255,8 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         Ok(list.iter().map(|metadata| metadata.seq_number).max())
     }
 
-    /// Returns the result of the installation after this notification.
+    /// Returns the result of the first successful installation after this notification, or else of the
+    /// last failed one.
     async fn installation_after(
         &mut self,
         last_notification: Option<i64>,
@@ -251,13 +264,16 @@ impl<D: CardInterface, C: Connectivity> Ipa<D, C> {
         let RetrievedList::Notifications(list) = self.es10().retrieve_notifications_list(None).await? else {
             return Ok(None);
         };
-        let mut results = list.iter().filter_map(|notification| {
+        let results = list.iter().filter_map(|notification| {
             let decoded = notification.decode().ok()?;
             let PendingNotification::ProfileInstallationResult(result) = &*decoded else { return None };
             let number = result.profile_installation_result_data.notification_metadata.seq_number;
             (Some(number) > last_notification).then(|| Raw::from_der(notification.bytes()).ok())?
         });
-        Ok(results.next_back())
+        let results: Vec<Raw<ProfileInstallationResult>> = results.collect();
+        let first_installed = results.iter().position(|result| is_installed(result));
+        let found = first_installed.unwrap_or(results.len().saturating_sub(1));
+        Ok(results.into_iter().nth(found))
     }
 }
 
@@ -306,9 +322,9 @@ fn result_of(
 fn executed(
     package: &'static str,
     trigger: &ProfileDownloadTriggerRequest,
-    description: String,
+    results: Vec<String>,
     delivery: ResultDelivery,
 ) -> ExecutedPackage {
     let eim_transaction_id = trigger.eim_transaction_id.clone();
-    ExecutedPackage { package, eim_transaction_id, results: vec![description], delivery }
+    ExecutedPackage { package, eim_transaction_id, results, delivery }
 }

@@ -14,7 +14,7 @@ use world::{CardInterface, Fault};
 
 use super::Lpa;
 use super::authenticate::{ServerFlaw, SessionError};
-use super::download::{DownloadError, DownloadOptions, Fetched, Installed};
+use super::download::{DownloadError, DownloadOptions, Fetched, Installed, Loaded};
 
 /// Maximum events that one discovery follows, over all servers. The limit protects against an SM-DS
 /// that announces events without end.
@@ -55,20 +55,36 @@ impl<D: CardInterface> Lpa<D> {
             }
         };
         let mut discovered = Vec::new();
-        let mut agenda = Agenda { to_follow: VecDeque::from(waiting), seen: HashSet::new() };
-        for _ in 0..MAX_EVENTS {
-            let Some(event) = agenda.next() else { break };
-            match self.retrieve(&event, &mut options).await {
-                Ok(Fetched::Events(events)) => agenda.to_follow.extend(events),
-                Ok(Fetched::Package(loaded)) => {
-                    discovered.push(Discovered { event, outcome: self.conclude(*loaded).await });
-                }
+        let mut agenda = Agenda::of(waiting);
+        while let Some((event, loaded)) = self.follow(&mut agenda, &mut options).await {
+            let outcome = match loaded {
+                Ok(loaded) => self.conclude(*loaded).await,
                 // req: SGP.22-3.6.2-Independent
-                Err(error) => discovered.push(Discovered { event, outcome: Err(error) }),
-            }
+                Err(error) => Err(error),
+            };
+            discovered.push(Discovered { event, outcome });
         }
         discovered.extend(agenda.map(|event| Discovered { event, outcome: Err(too_many().into()) }));
         Ok(discovered)
+    }
+
+    /// Follows the next events, over further SM-DSs, up to a package or a failure. Returns `None` if no
+    /// event is left, or after [`MAX_EVENTS`] events.
+    pub(crate) async fn follow(
+        &mut self,
+        agenda: &mut Agenda,
+        options: &mut DownloadOptions,
+    ) -> Option<(EventEntries, Result<Box<Loaded>, DownloadError>)> {
+        while agenda.followed < MAX_EVENTS {
+            let event = agenda.next()?;
+            agenda.followed += 1;
+            match self.retrieve(&event, options).await {
+                Ok(Fetched::Events(events)) => agenda.to_follow.extend(events),
+                Ok(Fetched::Package(loaded)) => return Some((event, Ok(loaded))),
+                Err(error) => return Some((event, Err(error))),
+            }
+        }
+        None
     }
 
     /// Downloads the profile that is prepared for this eUICC at its default SM-DP+.
@@ -108,7 +124,7 @@ impl<D: CardInterface> Lpa<D> {
         }))
     }
 
-    pub(crate) async fn retrieve(
+    async fn retrieve(
         &mut self,
         event: &EventEntries,
         options: &mut DownloadOptions,
@@ -121,9 +137,17 @@ impl<D: CardInterface> Lpa<D> {
 }
 
 /// The queue of events to follow. It yields each event once, in the order of announcement.
-struct Agenda {
+pub(crate) struct Agenda {
     to_follow: VecDeque<EventEntries>,
     seen: HashSet<(String, String)>,
+    followed: usize,
+}
+
+impl Agenda {
+    /// The queue of the events that an SM-DS returned.
+    pub(crate) fn of(events: Vec<EventEntries>) -> Self {
+        Self { to_follow: events.into(), seen: HashSet::new(), followed: 0 }
+    }
 }
 
 impl Iterator for Agenda {

@@ -26,11 +26,12 @@ use world::{CardInterface, Fault, Link};
 
 pub(crate) use authenticate::check_transaction_id;
 pub use authenticate::{ServerFlaw, SessionError};
+pub(crate) use discovery::Agenda;
 pub use discovery::{Discovered, MAX_EVENTS};
 pub use download::{
     Cancelled, Consent, Decision, DownloadError, DownloadOptions, Expected, Installed, Offer,
 };
-pub(crate) use download::{Fetched, Loaded, Objection, differs_from_offer};
+pub(crate) use download::{Fetched, Objection, differs_from_offer};
 use es9plus::Es9Plus;
 pub use es9plus::{Es9Error, HttpTraffic, USER_AGENT_LPAD};
 pub(crate) use notifications::delivery;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use rsp::{
     der::{Asn1, DecodeError, Problem, Tag},
-    finding::{self, Finding},
+    finding::{self, Finding, FindingKind},
     sgp22::{self, headers::check_content_type},
     sgp32::esipa::{self, HandleNotificationRequest, MessageFromEim, Reply as EsipaReply},
     status::{Refusal, Status},
@@ -259,9 +259,13 @@ impl Route<Eim> for Notifications {
             let call = Call::of(server, request, now, findings);
             let decision = without_fault((self.0)(&call, &decoded).await)?;
             let findings = call.into_findings();
+            let is_over_limit =
+                findings.iter().any(|finding| finding.kind == FindingKind::NotificationOverLimit);
             // req: SGP.32-5.14.7-Status
             Ok(match decision {
                 Ok(()) => Reply::new(esipa::asn1::no_content(encoder.version), Outcome::Done),
+                // The IPA keeps the notification and sends it again.
+                Err(refusal) if is_over_limit => encoder.busy(&refusal.message),
                 Err(refusal) => encoder.rejected(StatusCode::BAD_REQUEST, refusal.to_string()),
             }
             .with_findings(findings))

@@ -30,7 +30,7 @@ async fn forward(context: &mut Context<'_, '_>, notification: &PendingNotificati
         Status::EidAssociation
             .because("the notification is not that of a registered device or an open session")
     })?;
-    notifications::accept(context, &mut device, notification).await?;
+    notifications::accept(context, &mut device, notification).await?.number()?;
     crate::orders::put_device(context, &mut device)?;
     Ok(())
 }

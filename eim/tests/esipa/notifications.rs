@@ -150,7 +150,8 @@ async fn a_device_has_a_limited_number_of_waiting_notifications() {
         assert_eq!(notify(number, "away.example").await, 204);
     }
     assert_eq!(notify(1, SM_DP).await, 204);
-    assert_eq!(notify(limit + 1, "another.example").await, 400);
+    assert_eq!(notify(limit + 1, "another.example").await, 503);
+    assert!(testbed.has_finding(FindingKind::NotificationOverLimit));
     assert_eq!(notify(limit, "away.example").await, 204, "a repetition is not another notification");
     assert_eq!(
         testbed.eim.waiting_notifications().await.unwrap().len(),
@@ -158,5 +159,33 @@ async fn a_device_has_a_limited_number_of_waiting_notifications() {
     );
     testbed.eim.deliver_due().await.unwrap();
     assert_eq!(notify(limit + 1, "another.example").await, 204);
-    assert_eq!(notify(limit + 2, "another.example").await, 400);
+    assert_eq!(notify(limit + 2, "another.example").await, 503);
+}
+
+/// In a result, the notifications over the limit are not acknowledged.
+#[tokio::test]
+async fn the_acknowledgements_of_a_result_leave_out_the_notifications_over_the_limit() {
+    let testbed = Testbed::new();
+    let mut card = testbed.registered().await;
+    let (ipa, euicc) = (testbed.ipa(Binding::Asn1), card.sgp22(&testbed));
+    let limit = i64::try_from(MAX_WAITING_NOTIFICATIONS_PER_DEVICE).unwrap();
+    let notification = |number| {
+        let full = euicc.notification(number, notification_event::DELETE, "away.example", iccid());
+        Raw::new(PendingNotification::OtherSignedNotification(full))
+    };
+    for number in 2..=limit {
+        let request = HandleNotificationRequest::PendingNotification(Box::new(notification(number)));
+        assert_eq!(ipa.notify(&request).await, 204);
+    }
+    testbed.enable(&card).await;
+    let result = card.execute(&*ipa.package(card.eid).await);
+    let both = EimPackageResult::EprAndNotifications(Box::new(EprAndNotifications {
+        euicc_package_result: Raw::new(result),
+        notification_list: PendingNotificationList(
+            [limit + 1, limit + 2].map(|number| notification(number).into()).to_vec(),
+        ),
+    }));
+    assert_eq!(ipa.provide(card.eid, both).await, acknowledged(&[1, limit + 1]));
+    assert!(testbed.has_finding(FindingKind::NotificationOverLimit));
+    assert!(!testbed.has_finding(FindingKind::NotificationUnreadable));
 }

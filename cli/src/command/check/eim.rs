@@ -27,8 +27,8 @@ pub struct Eim {
     cases: CaseOptions,
     #[command(flatten)]
     variants: Variants,
-    /// Start an eIM and an SM-DP+ of this program and test that
-    #[arg(long, conflicts_with_all = ["eim_configuration", "eim", "api", "operator", "codes"])]
+    /// Start an eIM, an SM-DP+ and an SM-DS of this program and test that eIM
+    #[arg(long, conflicts_with_all = ["eim_configuration", "eim", "api", "operator", "codes", "sm_ds"])]
     own: bool,
     /// Configuration of the eIM for eUICCs, as `landfall eim configuration` prints it [default:
     /// that of the API]
@@ -49,6 +49,9 @@ pub struct Eim {
     /// turn)
     #[arg(long = "activation-code", value_name = "CODE")]
     codes: Vec<String>,
+    /// SM-DS that the eIM can reach, and that trusts the SM-DP+ of the PKI
+    #[arg(long, value_name = "HOST:PORT")]
+    sm_ds: Option<String>,
 }
 
 impl Eim {
@@ -96,6 +99,7 @@ impl Eim {
             api,
             operator: self.operator.clone(),
             codes: self.codes.clone(),
+            sm_ds: self.sm_ds.clone(),
         })
     }
 }

@@ -27,6 +27,10 @@ pub enum Need {
     Tls12,
     /// ESipa over CoAP.
     Coap,
+    /// An SM-DS that the eIM and the tester can reach.
+    SmDs,
+    /// An SM-DP+ of the tester that the eIM can reach.
+    Inbox,
     /// An eIM that sends packages to IPAs that listen.
     Transfer,
 }
@@ -38,6 +42,8 @@ impl fmt::Display for Need {
             Self::ActivationCode => "an activation code",
             Self::Tls12 => "TLS 1.2",
             Self::Coap => "CoAP",
+            Self::SmDs => "an SM-DS",
+            Self::Inbox => "an eIM that can reach the tester",
             Self::Transfer => "transfers by the eIM",
         })
     }
@@ -61,6 +67,8 @@ impl Subject for EimUnderTest {
                     Need::ActivationCode => !self.codes.is_empty(),
                     Need::Tls12 => self.esipa_tls12.is_some(),
                     Need::Coap => self.coap.is_some(),
+                    Need::SmDs => self.sm_ds.is_some(),
+                    Need::Inbox => self.inbox.is_some(),
                     Need::Transfer => self.transfer.is_some(),
                 };
                 if !is_there {

@@ -5,6 +5,8 @@ use rsp::der::{Asn1, Raw};
 use rsp::ids::TransactionId;
 use rsp::sgp22::es8plus::{FinalResult, ProfileInstallationResult};
 use rsp::sgp22::es10b::{AuthenticateServerRequest, PrepareDownloadRequest};
+use rsp::sgp22::es12::{RegisterEvent, RegisterEventRequest};
+use rsp::sgp22::json::RequestHeader;
 use rsp::sgp22::{CancelSessionReason, CtxParams1};
 use rsp::sgp32::compact::{
     AuthenticateServerResponse, CancelSessionResponse, CompactAuthenticateResponseOk,
@@ -17,10 +19,12 @@ use rsp::sgp32::esipa::{
     InitiateAuthenticationResponse, MessageFromIpa,
 };
 use rsp::sgp32::ipa_data::{ProfileDownloadData, ProfileDownloadTriggerRequest};
-use sgp23::{During, Stop, equal};
+use sgp23::{During, Stop, Verdict, equal};
 
+use super::case::Need;
 use super::device_data::device_info;
 use super::operator::Operation;
+use super::subject::SmDsOfEvents;
 use super::testbed::{Testbed, card_failed};
 
 /// The form in which the IPA forwards what the eUICC signs.
@@ -68,8 +72,33 @@ impl Testbed<'_> {
     ///
     /// # Errors
     /// There is none.
-    fn ordered_code(&self) -> Result<String, Stop> {
+    pub(crate) fn ordered_code(&self) -> Result<String, Stop> {
         Ok(self.eim.codes.next().ok_or_else(|| Stop::needs("an activation code"))?.to_owned())
+    }
+
+    /// Returns the SM-DS of the events.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn sm_ds(&self) -> Result<&SmDsOfEvents, Stop> {
+        self.eim.sm_ds.as_ref().ok_or_else(|| Stop::needs(Need::SmDs))
+    }
+
+    /// Registers an event for the eUICC at the SM-DS: the profile of an activation code.
+    ///
+    /// # Errors
+    /// The SM-DS refuses it, which says nothing about the eIM.
+    pub(crate) async fn register_event(&self, code: &ActivationCode) -> Verdict {
+        let SmDsOfEvents { es12, requester, .. } = self.sm_ds()?;
+        let event = RegisterEventRequest {
+            header: RequestHeader::new(requester.clone(), self.eid.to_string()),
+            eid: self.eid,
+            rsp_server_address: code.smdp_address.clone(),
+            event_id: code.matching_id.clone(),
+            forwarding_indicator: false,
+        };
+        let registered = world::call::<RegisterEvent>(es12, self.eim.version, &event).await.result;
+        registered.map(|_| ()).map_err(|error| Stop::needs(format!("an event at the SM-DS: {error}")))
     }
 
     /// Orders a download, and polls for its trigger.
@@ -150,6 +179,8 @@ impl Testbed<'_> {
         let id = signed.transaction_id.clone();
         let has_ctx_params1 = ok.ctx_params1.is_some();
         let matching_id = trigger.code.as_ref().map(|code| code.matching_id.clone());
+        // An SM-DS gets none.
+        let matching_id = matching_id.filter(|id| !id.is_empty());
         let ctx_params1 =
             ok.ctx_params1.unwrap_or_else(|| Raw::new(CtxParams1::download(matching_id, device_info())));
         let request = AuthenticateServerRequest {

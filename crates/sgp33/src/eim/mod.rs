@@ -18,5 +18,5 @@ pub use api::Api;
 pub use case::{Case, Need, Run};
 pub use cases::table;
 pub use operator::{Operation, Operator, OtherEim};
-pub use subject::{EimUnderTest, Transfer};
+pub use subject::{EimUnderTest, SmDsOfEvents, Transfer};
 pub use testbed::Testbed;

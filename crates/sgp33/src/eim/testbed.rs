@@ -9,6 +9,7 @@ use euicc_sim::{Card, CardDescription};
 use rsp::activation_code::ActivationCode;
 use rsp::der::{Null, Opaque, Raw};
 use rsp::ids::{Eid, Iccid, SmdpAddress};
+use rsp::sgp22::OtherSignedNotification;
 use rsp::sgp32::es10b::NotificationSearch;
 use rsp::sgp32::result::{
     DisableProfileResult, EnableProfileResult, EuiccPackageResultDataSigned, EuiccPackageResultSigned,
@@ -243,6 +244,19 @@ impl<'a> Testbed<'a> {
             device::es10::RetrievedList::Notifications(list) => Ok(list),
             device::es10::RetrievedList::EuiccPackageResults(_) => Ok(Vec::new()),
         }
+    }
+
+    /// Returns the first notification of the card that is not about an installation.
+    ///
+    /// # Errors
+    /// The card has none.
+    pub(crate) async fn other_notification(&mut self) -> Result<OtherSignedNotification, Stop> {
+        let list = self.notifications().await?;
+        let found = list.into_iter().find_map(|entry| match entry.decode().ok()?.into_value() {
+            PendingNotification::OtherSignedNotification(it) => Some(it),
+            _ => None,
+        });
+        found.ok_or_else(|| Stop::needs("a card with a notification"))
     }
 
     /// Returns the sequence numbers of the results that the card keeps.

@@ -216,7 +216,7 @@ fn unknown_elements() -> Run {
 }
 
 /// Downloads and installs the profile of a trigger, and delivers the result.
-async fn install(testbed: &mut Testbed<'_>, trigger: Trigger, form: Form) -> Verdict {
+pub(super) async fn install(testbed: &mut Testbed<'_>, trigger: Trigger, form: Form) -> Verdict {
     let result = testbed.downloaded(&trigger, form).await?;
     if form == Form::Compact {
         let compact = CompactProfileInstallationResult::of(&result)

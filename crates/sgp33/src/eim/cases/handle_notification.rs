@@ -4,7 +4,7 @@ use rsp::der::Raw;
 use rsp::sgp32::PendingNotification;
 use rsp::sgp32::compact::CompactOtherSignedNotification;
 use rsp::sgp32::esipa::{HandleNotificationRequest, ProvideEimPackageResultRequest};
-use sgp23::{Stop, Verdict, ensure};
+use sgp23::{Verdict, ensure};
 
 use super::PROFILE_ENABLE;
 use crate::eim::case::{Case, Need, Run, run};
@@ -80,12 +80,7 @@ fn notification(variant: Variant) -> Run {
         testbed.order(&[Operation::Enable(iccid)]).await?;
         let package = testbed.package().await?;
         testbed.deliver(&package).await?;
-        let list = testbed.notifications().await?;
-        let pending = list.into_iter().find_map(|entry| match entry.decode().ok()?.into_value() {
-            PendingNotification::OtherSignedNotification(it) => Some(it),
-            _ => None,
-        });
-        let mut whole = pending.ok_or_else(|| Stop::needs("a card with a notification"))?;
+        let mut whole = testbed.other_notification().await?;
         let pending = match variant {
             Variant::Whole => PendingNotification::OtherSignedNotification(whole),
             Variant::Compact => PendingNotification::CompactOtherSignedNotification(

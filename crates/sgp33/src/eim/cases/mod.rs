@@ -4,6 +4,8 @@ mod coap;
 mod downloads;
 mod eim_changes;
 mod euicc_packages;
+mod events;
+mod forwarding;
 mod get_eim_package;
 mod handle_notification;
 mod http;
@@ -24,7 +26,9 @@ pub fn table() -> Vec<Case> {
         provide_eim_package_result::cases(),
         handle_notification::cases(),
         transfer_eim_package::cases(),
+        forwarding::cases(),
         downloads::cases(),
+        events::cases(),
         http::cases(),
         coap::cases(),
     ]

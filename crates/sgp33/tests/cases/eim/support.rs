@@ -39,6 +39,8 @@ pub(crate) async fn under_test(wrap: impl FnOnce(Link) -> Link) -> EimUnderTest 
         })),
         operator: Some(Arc::new(Api(eim.admin()))),
         codes: vec![format!("1${SM_DP}$CODE-1")].into(),
+        sm_ds: Some(servers.events()),
+        inbox: Some(Arc::new(servers.inbox())),
         pki: PKI.clone(),
         version: Version([2, 5, 0]),
         world: world("tester"),

@@ -15,7 +15,7 @@ use rsp::sgp32::esipa::{
     InitiateAuthenticationResponse, MessageFromEim, ProvideEimPackageResultError,
     ProvideEimPackageResultResponse, TransferEimPackageResponse, asn1,
 };
-use rsp::sgp32::ipa_data::ProfileDownloadData;
+use rsp::sgp32::ipa_data::{ProfileDownloadData, ProfileDownloadTriggerRequest};
 use rsp::sgp32::{EuiccPackageRequest, EuiccPackageSigned};
 use sgp33::eim::{EimUnderTest, Operation, Operator};
 use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind};
@@ -23,6 +23,7 @@ use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind};
 use super::support::{signing_key, under_test};
 use crate::coap_changes;
 use crate::links::{answering, requesting, responding};
+use crate::servers::Servers;
 
 type Violation = crate::Violation<EimUnderTest>;
 
@@ -207,6 +208,15 @@ pub(crate) fn all() -> Vec<Violation> {
             }),
             ["a notification with an invalid signature"]
         ),
+        Violation {
+            what: "notifications are not forwarded",
+            begin: Box::new(|| Box::pin(without_forwarding())),
+            fails: &[
+                "a notification is forwarded",
+                "a compact notification is forwarded",
+                "the notifications in a result are forwarded",
+            ],
+        },
         // Downloads.
         violation!(
             "triggers have another activation code",
@@ -276,6 +286,11 @@ pub(crate) fn all() -> Vec<Violation> {
                 Ok(asn1_response(&MessageFromEim::CancelSessionResponse(done)))
             })),
             ["a cancelled session is ended", "cancelled in the compact form"]
+        ),
+        violation!(
+            "the event of an SM-DS becomes a trigger of another event",
+            |link| with_event(link, |_| Some("1$other.example$EVENT".to_owned())),
+            ["the event of an SM-DS becomes a trigger", "an SM-DS without an event"]
         ),
         // HTTP and TLS.
         violation!(
@@ -432,6 +447,24 @@ fn with_source(link: Link, change: fn(Option<ProfileDownloadData>) -> Option<Pro
     })
 }
 
+/// Changes the activation codes of the events that SM-DSs return, and those of missing events.
+fn with_event(link: Link, change: fn(Option<String>) -> Option<String>) -> Link {
+    replying(link, AUTHENTICATE, move |_, reply: AuthenticateClientResponse| match reply {
+        AuthenticateClientResponse::OkDs(mut ok) => {
+            let trigger = ok.profile_download_trigger.take().unwrap_or_default();
+            let code = match trigger.profile_download_data {
+                Some(ProfileDownloadData::ActivationCode(code)) => Some(code),
+                _ => None,
+            };
+            let profile_download_data = change(code).map(ProfileDownloadData::ActivationCode);
+            ok.profile_download_trigger =
+                Some(ProfileDownloadTriggerRequest { profile_download_data, ..trigger });
+            AuthenticateClientResponse::OkDs(ok)
+        }
+        other => other,
+    })
+}
+
 /// Returns no further package after a result with the unknown identifier of the tester.
 fn without_transactions(link: Link) -> Link {
     let is_over = Arc::new(AtomicBool::default());
@@ -451,6 +484,13 @@ fn without_transactions(link: Link) -> Link {
 async fn with_coap(changes: coap_changes::Changes) -> EimUnderTest {
     let mut eim = under_test(|link| link).await;
     eim.coap = eim.coap.map(|dial| coap_changes::changed(dial, changes));
+    eim
+}
+
+/// The tester looks at another SM-DP+.
+async fn without_forwarding() -> EimUnderTest {
+    let mut eim = under_test(|link| link).await;
+    eim.inbox = Some(Arc::new(Servers::new().inbox()));
     eim
 }
 
