@@ -83,7 +83,7 @@ impl IotOptions {
             address: address.clone(),
             names: &crate::pki::names_of(&self.listen_eim, &[])?,
             rsp_servers: AllowedAddresses::default(),
-            records: Arc::new(parties::open_records(settings, records, STORED_FORM)?),
+            records: parties::open_records(settings, &records, STORED_FORM)?,
         };
         let eim = parties::start_eim(setup, settings, pki, world, events, active_faults)?;
         let api = Running::serve(api, None, startup.with_health(eim.server.admin()))?;
