@@ -159,7 +159,7 @@ fn another_stored_form_is_refused_and_both_versions_are_named() {
     ] {
         let refused = SqliteRecords::open(&path, StoredForm { party, version }).err().unwrap();
         assert_eq!(refused.why, expected);
-        assert!(refused.next.contains("--data-dir"), "{refused}");
+        assert!(refused.next.contains("another folder"), "{refused}");
     }
     SqliteRecords::open(&path, FORM).unwrap();
 }
