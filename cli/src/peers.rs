@@ -27,8 +27,8 @@ const MAX_LINKS: usize = 256;
 /// Operators that may order
 #[derive(Args, Clone, Debug, Default)]
 pub struct Operators {
-    /// Operator that may order: [NAME=]OID[@HOST:PORT][,namespace=N]; reports go to the address
-    /// (repeatable) [default: all operators of the PKI]
+    /// Operator: [NAME=]OID[@HOST:PORT][,namespace=N]; reports go to the address (repeatable)
+    /// [default: all operators of the PKI]
     #[arg(long = "operator", value_name = "OID@HOST:PORT")]
     operators: Vec<OperatorArgument>,
 }

@@ -82,7 +82,7 @@ pub struct Serve {
     /// Profile package to add to the stock at start, if missing (repeatable)
     #[arg(long = "profile", value_name = "FILE")]
     profiles: Vec<PathBuf>,
-    /// TOML file of profiles and orders to create at start, if missing
+    /// TOML file of profiles and orders to create at start
     #[arg(long, value_name = "FILE")]
     preset: Option<PathBuf>,
     #[command(flatten)]

@@ -345,7 +345,7 @@ fn open(settings: &Settings, records: &std::path::Path) -> Result<Arc<dyn Record
         FaultKind::NotFound => Fault::new(
             format!("there are no records in {}", records.display()),
             "no SM-SR of this name has run with this data folder or database",
-            "correct --name, --data-dir or --records, or start the SM-SR with `landfall sm-sr serve`",
+            "correct --name or --data-dir (or --records), or start the SM-SR with `landfall sm-sr serve`",
         )
         .of_kind(FaultKind::NotFound),
         _ => fault,

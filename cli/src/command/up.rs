@@ -45,7 +45,7 @@ pub struct Command {
     /// File with its confirmation code, or `-` for standard input
     #[arg(long, value_name = "FILE")]
     confirmation_code_file: Option<PathBuf>,
-    /// TOML file of profiles and orders to create at start, if missing
+    /// TOML file of profiles and orders to create at start
     #[arg(long, value_name = "FILE")]
     preset: Option<PathBuf>,
     #[command(flatten)]

@@ -21,13 +21,13 @@ use crate::{
 /// Options of the eIM.
 #[derive(Args, Clone, Debug)]
 pub(super) struct IotOptions {
-    /// Also run an eIM, and serve an IoT card that is associated with it (SGP.32)
+    /// Also run an eIM, with an IoT card that it manages (SGP.32)
     #[arg(long)]
     iot: bool,
-    /// Listening address of the eIM for IPAs
+    /// Address of the eIM
     #[arg(long, value_name = "HOST:PORT", default_value = ESIPA, requires = "iot")]
     listen_eim: String,
-    /// Listening address of the API of the eIM
+    /// Address of its API
     #[arg(long, value_name = "HOST:PORT", default_value = API, requires = "iot")]
     listen_eim_api: String,
 }
