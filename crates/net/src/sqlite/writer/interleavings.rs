@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use shuttle::future::{block_on, spawn, yield_now};
+use tokio::sync::oneshot;
 use world::{StoredForm, Version};
 
 use super::*;
