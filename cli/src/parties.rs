@@ -9,10 +9,7 @@ use std::{
 use certs::{Credential, Pki, PkiError, Role, ServerName, Validity};
 use crypto::Curve;
 use euicc_sim::{Card, CardDescription};
-use net::{
-    Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsRandom, PostgresRecords, ServerTls,
-    ServerTrust, SqliteRecords, StoreKey,
-};
+use net::{Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsRandom, ServerTls, ServerTrust};
 use rsp::{
     ids::{Eid, SmdpAddress},
     time::Timestamp,
@@ -20,13 +17,14 @@ use rsp::{
 use rsp_server::AllowedAddresses;
 use sm_dp::{Config, Credentials, PersonalisedHook, Requesters, SmDpPlus};
 use testbed::operator::Operator;
-use world::{Clock, Events, Fault, FaultKind, Memory, PhoneNumber, Records, ShiftedClock, StoredForm, World};
+use world::{Clock, Events, Fault, Memory, PhoneNumber, Records, ShiftedClock, World};
 
 use crate::settings::Settings;
 
 pub mod demo_networks;
 mod eim;
 mod listening;
+mod records;
 mod running;
 mod served_tls;
 mod server_check;
@@ -36,6 +34,7 @@ pub mod sm_sr_peers;
 pub use listening::{
     TlsListener, listen_at, listen_for_admin, listen_udp_at, listen_with_tls, local_address,
 };
+pub use records::{open_existing_records, open_records};
 pub use running::{Running, StopSignals, addresses_of, serve_with_tls, stop_signal};
 pub use served_tls::{TlsServer, served_tls};
 
@@ -92,62 +91,6 @@ pub fn sm_dp(
 pub fn sm_dp_records(settings: &Settings) -> Result<Arc<dyn Records>, Fault> {
     let path = settings.data_dir.join("sm-dp.sqlite");
     open_records(settings, &path, sm_dp::records::STORED_FORM)
-}
-
-/// Opens the records in this file, encrypted if the settings have a key. If the settings name a
-/// database, the records with the name of the file are opened there.
-///
-/// # Errors
-/// The key cannot be read, or the records cannot be opened.
-pub fn open_records(settings: &Settings, path: &Path, form: StoredForm) -> Result<Arc<dyn Records>, Fault> {
-    let key = settings.records_key.read()?;
-    Ok(match &settings.records {
-        Some(address) => {
-            refuse_key(key.as_ref())?;
-            Arc::new(PostgresRecords::open(address, &records_name(path), form)?)
-        }
-        None => Arc::new(SqliteRecords::open_with_key(path, form, key.as_ref())?),
-    })
-}
-
-/// Opens the records of a server that has run, as [`open_records`], but does not create them.
-///
-/// # Errors
-/// Those of `open_records`; there are no records, which is of the kind [`FaultKind::NotFound`].
-pub fn open_existing_records(
-    settings: &Settings,
-    path: &Path,
-    form: StoredForm,
-) -> Result<Arc<dyn Records>, Fault> {
-    match &settings.records {
-        Some(address) => {
-            refuse_key(settings.records_key.read()?.as_ref())?;
-            Ok(Arc::new(PostgresRecords::open_existing(address, &records_name(path), form)?))
-        }
-        None if path.exists() => open_records(settings, path, form),
-        None => Err(Fault::usage(
-            format!("cannot open the records in {}", path.display()),
-            "the file does not exist",
-            "correct the name or --data-dir, or start the server once",
-        )
-        .of_kind(FaultKind::NotFound)),
-    }
-}
-
-/// The name of records in a database: that of their file, without the ending.
-pub(crate) fn records_name(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn refuse_key(key: Option<&StoreKey>) -> Result<(), Fault> {
-    match key {
-        None => Ok(()),
-        Some(_) => Err(Fault::usage(
-            "cannot use the key of the records",
-            "records in a PostgreSQL database are not encrypted by this program",
-            "remove records-key-file, and let the database use an encrypted disk",
-        )),
-    }
 }
 
 /// Opens the SM-DP+ of the settings on these records, without listening.
