@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use net::{DamagedPart, PostgresAddress, PostgresRecords};
 use prerequisites::postgres::PostgresServer;
@@ -52,12 +53,15 @@ async fn count(records: Arc<PostgresRecords>) -> Result<u32, Fault> {
     .await
 }
 
-async fn sql(server: &PostgresServer, statements: &str) {
+/// Connects to the server as another program.
+async fn client(server: &PostgresServer) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(&server.address(), NoTls).await.unwrap();
-    let connection = tokio::spawn(connection);
-    client.batch_execute(statements).await.unwrap();
-    drop(client);
-    connection.await.unwrap().unwrap();
+    tokio::spawn(async { drop(connection.await) });
+    client
+}
+
+async fn sql(server: &PostgresServer, statements: &str) {
+    client(server).await.batch_execute(statements).await.unwrap();
 }
 
 #[tokio::test]
@@ -113,6 +117,36 @@ async fn several_processes_lose_no_update() {
     assert_eq!(stores[0].list("counter", "each/").await.unwrap().len(), 90);
     let report = PostgresRecords::check(&address, "counters", 10).await.unwrap();
     assert_eq!((report.damage, report.last_commit, report.records), (vec![], 90, 91));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(has_postgres), ignore = "needs postgres")]
+async fn a_store_that_is_closed_has_completed_its_commits() {
+    let server = server();
+    let records = open(&address(&server), "closed");
+    let (other, observer) = (client(&server).await, client(&server).await);
+    other.batch_execute("BEGIN; SELECT * FROM landfall_closed.header FOR UPDATE").await.unwrap();
+    {
+        let mut commit = std::pin::pin!(write(&*records, "a", "nobody waits for it"));
+        // The commit is in the queue after the first poll.
+        assert!(
+            std::future::poll_fn(|context| Poll::Ready(commit.as_mut().poll(context))).await.is_pending()
+        );
+    }
+    let (closes, closing) = tokio::sync::oneshot::channel();
+    let unlock = tokio::spawn(async move {
+        closing.await.unwrap();
+        // A store that does not wait for its commits is closed before these round trips have ended.
+        for _ in 0..200 {
+            other.batch_execute("SELECT 1").await.unwrap();
+        }
+        other.batch_execute("COMMIT").await.unwrap();
+    });
+    closes.send(()).unwrap();
+    tokio::task::block_in_place(|| drop(records));
+    let count = observer.query_one("SELECT count(*) FROM landfall_closed.records", &[]).await.unwrap();
+    assert_eq!(count.get::<_, i64>(0), 1);
+    unlock.await.unwrap();
 }
 
 #[tokio::test]

@@ -50,9 +50,16 @@ impl PostgresServer {
     pub fn start(settings: &[&str]) -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let programs = programs().ok_or_else(|| io::Error::other("PostgreSQL is not installed"))?;
-        let name = format!("landfall-postgres-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = env::temp_dir().join(name);
-        fs::create_dir(&folder)?;
+        // A test that was killed leaves its folder, and another process can get its number.
+        let folder = loop {
+            let name =
+                format!("landfall-postgres-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let folder = env::temp_dir().join(name);
+            match fs::create_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => break created.map(|()| folder)?,
+            }
+        };
         let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
         let mut server = Self { programs, user: unprivileged(), folder, settings, port: 0, process: None };
         if let Some((user, group)) = server.user {

@@ -13,6 +13,7 @@ const SCHEMA_VERSION: i32 = 1;
 /// Keys are ordered by code point, which is the order of the octets of UTF-8. The header is updated
 /// by each commit; free space in its page keeps these updates short.
 const TABLES: &str = "
+    CREATE SCHEMA IF NOT EXISTS {schema};
     CREATE TABLE {schema}.records (
         collection text COLLATE \"C\" NOT NULL,
         key        text COLLATE \"C\" NOT NULL,
@@ -76,10 +77,6 @@ async fn create_or_check(
     }
     if missing == Missing::Refuse {
         return Err(place.none("open"));
-    }
-    let exists = "SELECT 1 FROM pg_namespace WHERE quote_ident(nspname) = $1 OR '\"' || nspname || '\"' = $1";
-    if client.query_opt(exists, &[&place.schema]).await.map_err(opening)?.is_none() {
-        client.batch_execute(&sql("CREATE SCHEMA {schema}")).await.map_err(opening)?;
     }
     client.batch_execute(&sql(TABLES)).await.map_err(opening)?;
     let header = Header::new(form)?;

@@ -14,7 +14,7 @@ use super::PostgresAddress;
 /// failover of a cluster takes up to 20 seconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two attempts to connect.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// Maximum length of the name of a schema.
 const MAX_SCHEMA: usize = 63;
 /// Advice if records are damaged.
@@ -219,95 +219,75 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn prepare(client: Client, place: &Place) -> Result<Self, tokio_postgres::Error> {
-        let schema = &place.schema;
-        let sql = |text: &str| text.replace("{schema}", schema);
-        let texts = [
-            "SELECT collection, key, version, content, checksum FROM {schema}.records
-             WHERE collection = $1 AND key = $2",
-            "SELECT collection, key, version, content, checksum FROM {schema}.records
-             WHERE collection = $1 AND key >= $2 AND ($3::text IS NULL OR key < $3)
-             AND ($4::text IS NULL OR key <> $4) ORDER BY key LIMIT $5",
-            "SELECT party, form, store, last_version, records, digest, checksum
-             FROM {schema}.header FOR UPDATE",
-            "SELECT DISTINCT expected.number
-             FROM unnest($1::int4[], $2::text[], $3::text[], $4::int8[])
-                AS expected(number, collection, key, version)
-             LEFT JOIN {schema}.records AS found
-                ON found.collection = expected.collection AND found.key = expected.key
-             WHERE coalesce(found.version, 0) <> expected.version",
-            "SELECT DISTINCT expected.number
-             FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::int8[], $6::int8[])
-                AS expected(number, collection, first, last, records, newest)
-             CROSS JOIN LATERAL (
-                SELECT count(*) AS records, coalesce(max(version), 0) AS newest FROM {schema}.records AS found
-                WHERE found.collection = expected.collection AND found.key >= expected.first
-                AND (expected.last IS NULL OR found.key < expected.last)) AS found
-             WHERE found.records <> expected.records OR found.newest <> expected.newest",
-            "SELECT changed.number, found.checksum
-             FROM unnest($1::int4[], $2::text[], $3::text[]) AS changed(number, collection, key)
-             JOIN {schema}.records AS found ON found.collection = changed.collection AND found.key = changed.key",
-            "DELETE FROM {schema}.records AS found USING unnest($1::text[], $2::text[]) AS gone(collection, key)
-             WHERE found.collection = gone.collection AND found.key = gone.key",
-            "INSERT INTO {schema}.records (collection, key, version, content, checksum)
-             SELECT * FROM unnest($1::text[], $2::text[], $3::int8[], $4::bytea[], $5::bytea[])
-             ON CONFLICT (collection, key) DO UPDATE
-             SET version = excluded.version, content = excluded.content, checksum = excluded.checksum",
-            "UPDATE {schema}.header SET last_version = $1, records = $2, digest = $3, checksum = $4",
-            "INSERT INTO {schema}.commits (token) VALUES ($1) ON CONFLICT DO NOTHING",
-            "DELETE FROM {schema}.commits WHERE at < now() - interval '1 day'",
-        ]
-        .map(sql);
-        let [
-            read,
-            first,
-            lock,
-            changed_records,
-            changed_lists,
-            checksums,
-            delete,
-            write,
-            header,
-            mark,
-            forget,
-        ] = texts.each_ref().map(|text| client.prepare(text));
-        let (
-            read,
-            first,
-            lock,
-            changed_records,
-            changed_lists,
-            checksums,
-            delete,
-            write,
-            header,
-            mark,
-            forget,
-        ) = tokio::try_join!(
-            read,
-            first,
-            lock,
-            changed_records,
-            changed_lists,
-            checksums,
-            delete,
-            write,
-            header,
-            mark,
-            forget
-        )?;
+        let statement = async |text: &str| client.prepare(&text.replace("{schema}", &place.schema)).await;
         Ok(Self {
+            read: statement(
+                "SELECT collection, key, version, content, checksum FROM {schema}.records
+                 WHERE collection = $1 AND key = $2",
+            )
+            .await?,
+            first: statement(
+                "SELECT collection, key, version, content, checksum FROM {schema}.records
+                 WHERE collection = $1 AND key >= $2 AND ($3::text IS NULL OR key < $3)
+                 AND ($4::text IS NULL OR key <> $4) ORDER BY key LIMIT $5",
+            )
+            .await?,
+            lock: statement(
+                "SELECT party, form, store, last_version, records, digest, checksum
+                 FROM {schema}.header FOR UPDATE",
+            )
+            .await?,
+            changed_records: statement(
+                "SELECT DISTINCT expected.number
+                 FROM unnest($1::int4[], $2::text[], $3::text[], $4::int8[])
+                    AS expected(number, collection, key, version)
+                 LEFT JOIN {schema}.records AS found
+                    ON found.collection = expected.collection AND found.key = expected.key
+                 WHERE coalesce(found.version, 0) <> expected.version",
+            )
+            .await?,
+            changed_lists: statement(
+                "SELECT DISTINCT expected.number
+                 FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::int8[], $6::int8[])
+                    AS expected(number, collection, first, last, records, newest)
+                 CROSS JOIN LATERAL (
+                    SELECT count(*) AS records, coalesce(max(version), 0) AS newest FROM {schema}.records AS found
+                    WHERE found.collection = expected.collection AND found.key >= expected.first
+                    AND (expected.last IS NULL OR found.key < expected.last)) AS found
+                 WHERE found.records <> expected.records OR found.newest <> expected.newest",
+            )
+            .await?,
+            checksums: statement(
+                "SELECT changed.number, found.checksum
+                 FROM unnest($1::int4[], $2::text[], $3::text[]) AS changed(number, collection, key)
+                 JOIN {schema}.records AS found ON found.collection = changed.collection AND found.key = changed.key",
+            )
+            .await?,
+            delete: statement(
+                "DELETE FROM {schema}.records AS found USING unnest($1::text[], $2::text[]) AS gone(collection, key)
+                 WHERE found.collection = gone.collection AND found.key = gone.key",
+            )
+            .await?,
+            write: statement(
+                "INSERT INTO {schema}.records (collection, key, version, content, checksum)
+                 SELECT * FROM unnest($1::text[], $2::text[], $3::int8[], $4::bytea[], $5::bytea[])
+                 ON CONFLICT (collection, key) DO UPDATE
+                 SET version = excluded.version, content = excluded.content, checksum = excluded.checksum",
+            )
+            .await?,
+            header: statement(
+                "UPDATE {schema}.header SET last_version = $1, records = $2, digest = $3, checksum = $4",
+            )
+            .await?,
+            mark: statement(
+                "INSERT INTO {schema}.commits (token) VALUES ($1) ON CONFLICT DO NOTHING",
+            )
+            .await?,
+            forget: statement(
+                "DELETE FROM {schema}.commits WHERE at < now() - interval '1 day'",
+            )
+            .await?,
             client,
-            read,
-            first,
-            lock,
-            changed_records,
-            changed_lists,
-            checksums,
-            delete,
-            write,
-            header,
-            mark,
-            forget,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The task that writes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -9,7 +9,7 @@ use world::records::{ExpectedList, ExpectedRecord, after_prefix};
 use world::{ChangeSet, Committed, Fault};
 
 use super::schema::header_of;
-use super::session::{PATIENCE, Place, PostgresError, Session, is_lost};
+use super::session::{PATIENCE, PAUSE, Place, PostgresError, Session, is_lost};
 use crate::group_commit::{self, Waiting};
 use crate::integrity::Header;
 use crate::integrity::checksum::{Checksum, of_record};
@@ -37,34 +37,40 @@ pub(super) async fn write_until_closed(place: &Place, session: Session, mut queu
         waiting = later;
         let (sets, answers): (Vec<_>, Vec<_>) =
             group.into_iter().map(|waiting| (waiting.changes, waiting.answer)).unzip();
-        group_commit::answer(answers, writer.write(&sets).await);
+        group_commit::answer(answers, writer.write(&sets, &queue).await);
     }
 }
 
 /// Divides waiting commits into those that can share a transaction, and those that read or change
 /// what one of the former changes.
 fn independent(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
-    let mut changed: HashSet<(&'static str, String)> = HashSet::new();
-    let (mut group, mut later) = (Vec::new(), Vec::new());
-    for each in waiting {
-        let set = &each.changes;
-        let is_changed =
-            |collection: &'static str, key: &str| changed.contains(&(collection, key.to_owned()));
-        let touches = set.expected.iter().any(|record| is_changed(record.collection, &record.key))
-            || set.changes.iter().any(|change| is_changed(change.collection, &change.key))
-            || set.expected_lists.iter().any(|list| {
-                changed
-                    .iter()
-                    .any(|(collection, key)| *collection == list.collection && key.starts_with(&list.prefix))
-            });
-        if touches {
-            later.push(each);
-        } else {
-            changed.extend(set.changes.iter().map(|change| (change.collection, change.key.clone())));
-            group.push(each);
+    let mut changed = BTreeSet::new();
+    let mut are_later = Vec::with_capacity(waiting.len());
+    for Waiting { changes, .. } in &waiting {
+        let is_later = depends_on(&changed, changes);
+        if !is_later {
+            changed.extend(changes.changes.iter().map(|change| (change.collection, change.key.as_str())));
         }
+        are_later.push(is_later);
+    }
+    let (mut group, mut later) = (Vec::new(), Vec::new());
+    for (each, is_later) in waiting.into_iter().zip(are_later) {
+        if is_later { &mut later } else { &mut group }.push(each);
     }
     (group, later)
+}
+
+/// True if a set reads or changes one of these records.
+fn depends_on(changed: &BTreeSet<(&'static str, &str)>, set: &ChangeSet) -> bool {
+    let is_changed = |collection, key: &str| changed.contains(&(collection, key));
+    set.expected.iter().any(|record| is_changed(record.collection, &record.key))
+        || set.changes.iter().any(|change| is_changed(change.collection, &change.key))
+        || set.expected_lists.iter().any(|list| {
+            let next = changed.range((list.collection, list.prefix.as_str())..).next();
+            next.is_some_and(|(collection, key)| {
+                *collection == list.collection && key.starts_with(&list.prefix)
+            })
+        })
 }
 
 struct Writer<'p> {
@@ -82,12 +88,16 @@ enum Attempt {
     /// The connection was lost, and nothing was written.
     Lost(PostgresError),
     /// The connection was lost during the COMMIT. If it took place, these are the outcomes.
-    InDoubt(Vec<Committed>),
+    InDoubt(Vec<Committed>, PostgresError),
 }
 
 impl Writer<'_> {
     /// Writes all commits of a group in one transaction. After a fault nothing of them has changed.
-    async fn write(&mut self, sets: &[ChangeSet]) -> Result<Vec<Committed>, Fault> {
+    async fn write(
+        &mut self,
+        sets: &[ChangeSet],
+        queue: &mpsc::Receiver<Waiting>,
+    ) -> Result<Vec<Committed>, Fault> {
         let until = Instant::now() + PATIENCE;
         loop {
             let session = match self.session.take().filter(|session| !session.client.is_closed()) {
@@ -107,34 +117,41 @@ impl Writer<'_> {
                     self.session = Some(session);
                     return Err(self.place.fault("write", error));
                 }
-                Attempt::Lost(error) if Instant::now() >= until => {
-                    return Err(self.place.fault("write", error));
-                }
-                Attempt::Lost(_) => {}
-                Attempt::InDoubt(outcomes) => {
+                Attempt::Lost(error) => self.expect_time(until, error)?,
+                Attempt::InDoubt(outcomes, error) => {
                     drop(session);
-                    if self.was_committed(&token).await? {
+                    if self.was_committed(&token, queue).await? {
                         return Ok(outcomes);
                     }
+                    self.expect_time(until, error)?;
                 }
             }
         }
     }
 
+    /// Returns the fault of an attempt, if there is no time left for another one.
+    fn expect_time(&self, until: Instant, error: PostgresError) -> Result<(), Fault> {
+        if Instant::now() < until { Ok(()) } else { Err(self.place.fault("write", error)) }
+    }
+
     /// Asks the database whether a transaction was committed, and prevents that it still is. Waits
     /// until the database answers, because any other answer could be wrong.
-    async fn was_committed(&mut self, token: &Token) -> Result<bool, Fault> {
+    ///
+    /// # Errors
+    /// The store is closed, so that nobody waits for the outcome any more.
+    async fn was_committed(&mut self, token: &Token, queue: &mpsc::Receiver<Waiting>) -> Result<bool, Fault> {
         tracing::warn!(records = %self.place.name, "the connection was lost during a commit");
-        loop {
-            // This waits for a transaction with the same token that has not ended.
-            let session = self.place.session("write", Instant::now() + PATIENCE).await;
-            let Ok(session) = session else { continue };
-            if let Ok(marked) = session.client.execute(&session.mark, &[&token.as_slice()]).await {
+        while !queue.is_closed() {
+            // The insertion waits for a transaction with the same token that has not ended.
+            if let Ok(session) = self.place.session("write", Instant::now()).await
+                && let Ok(marked) = session.client.execute(&session.mark, &[&token.as_slice()]).await
+            {
                 self.session = Some(session);
                 return Ok(marked == 0);
             }
-            sleep(std::time::Duration::from_millis(200)).await;
+            sleep(PAUSE).await;
         }
+        Err(self.place.ended())
     }
 
     /// Deletes marks that no process can ask for any more.
@@ -177,7 +194,7 @@ async fn attempt(session: &Session, sets: &[ChangeSet], token: &Token) -> Attemp
     }
     match writes.commit(session, token).await {
         Ok(()) => Attempt::Done(outcomes),
-        Err(error) if is_lost(&session.client, &error) => Attempt::InDoubt(outcomes),
+        Err(error) if is_lost(&session.client, &error) => Attempt::InDoubt(outcomes, error.into()),
         Err(error) => Attempt::Failed(error.into()),
     }
 }
@@ -188,13 +205,12 @@ async fn compare(
     session: &Session,
     sets: &[ChangeSet],
 ) -> Result<(Header, HashSet<usize>, Vec<(usize, Checksum)>), PostgresError> {
-    let records = ExpectedRecords::of(sets);
-    let lists = ExpectedLists::of(sets);
-    let changed = Changed::of(sets);
+    let (records, versions) = Names::expected(sets);
+    let ExpectedLists { names: lists, last, count, newest } = ExpectedLists::of(sets);
+    let changed = Names::changed(sets);
     let Session { client, .. } = session;
-    let records: Parameters<4> = [&records.set, &records.collection, &records.key, &records.version];
-    let lists: Parameters<6> =
-        [&lists.set, &lists.collection, &lists.first, &lists.last, &lists.count, &lists.newest];
+    let records: Parameters<4> = [&records.set, &records.collection, &records.key, &versions];
+    let lists: Parameters<6> = [&lists.set, &lists.collection, &lists.key, &last, &count, &newest];
     let changed: Parameters<3> = [&changed.set, &changed.collection, &changed.key];
     // The statements are sent together, in this order. Each of them sees what was committed before
     // it runs, and therefore everything that was committed before the lock.
@@ -229,39 +245,50 @@ fn signed(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
 
-/// The columns of the expected records of all sets.
+/// The columns that name records, with the set that each belongs to.
 #[derive(Default)]
-struct ExpectedRecords<'s> {
+struct Names<'s> {
     set: Vec<i32>,
     collection: Vec<&'static str>,
     key: Vec<&'s str>,
-    version: Vec<i64>,
 }
 
-impl<'s> ExpectedRecords<'s> {
-    fn of(sets: &'s [ChangeSet]) -> Self {
-        let mut columns = Self::default();
+impl<'s> Names<'s> {
+    fn push(&mut self, set: usize, collection: &'static str, key: &'s str) {
+        self.set.push(number(set));
+        self.collection.push(collection);
+        self.key.push(key);
+    }
+
+    /// The records that the sets change.
+    fn changed(sets: &'s [ChangeSet]) -> Self {
+        let mut names = Self::default();
+        for (at, set) in sets.iter().enumerate() {
+            set.changes.iter().for_each(|change| names.push(at, change.collection, &change.key));
+        }
+        names
+    }
+
+    /// The records that the sets have read, with their versions.
+    fn expected(sets: &'s [ChangeSet]) -> (Self, Vec<i64>) {
+        let (mut names, mut versions) = (Self::default(), Vec::new());
         for (at, set) in sets.iter().enumerate() {
             for ExpectedRecord { collection, key, version } in &set.expected {
                 // No record has a key with NUL, and a transaction that read one found nothing.
                 if !key.contains('\0') {
-                    columns.set.push(number(at));
-                    columns.collection.push(collection);
-                    columns.key.push(key);
-                    columns.version.push(signed(version.0));
+                    names.push(at, collection, key);
+                    versions.push(signed(version.0));
                 }
             }
         }
-        columns
+        (names, versions)
     }
 }
 
-/// The columns of the expected lists of all sets.
+/// The columns of the expected lists of all sets. The name of a list is its prefix.
 #[derive(Default)]
 struct ExpectedLists<'s> {
-    set: Vec<i32>,
-    collection: Vec<&'static str>,
-    first: Vec<&'s str>,
+    names: Names<'s>,
     last: Vec<Option<String>>,
     count: Vec<i64>,
     newest: Vec<i64>,
@@ -273,35 +300,11 @@ impl<'s> ExpectedLists<'s> {
         for (at, set) in sets.iter().enumerate() {
             for ExpectedList { collection, prefix, count, newest } in &set.expected_lists {
                 if !prefix.contains('\0') {
-                    columns.set.push(number(at));
-                    columns.collection.push(collection);
-                    columns.first.push(prefix);
+                    columns.names.push(at, collection, prefix);
                     columns.last.push(after_prefix(prefix));
                     columns.count.push(signed(*count));
                     columns.newest.push(signed(newest.0));
                 }
-            }
-        }
-        columns
-    }
-}
-
-/// The columns of the records that the sets change.
-#[derive(Default)]
-struct Changed<'s> {
-    set: Vec<i32>,
-    collection: Vec<&'static str>,
-    key: Vec<&'s str>,
-}
-
-impl<'s> Changed<'s> {
-    fn of(sets: &'s [ChangeSet]) -> Self {
-        let mut columns = Self::default();
-        for (at, set) in sets.iter().enumerate() {
-            for change in &set.changes {
-                columns.set.push(number(at));
-                columns.collection.push(change.collection);
-                columns.key.push(&change.key);
             }
         }
         columns
